@@ -1,0 +1,1 @@
+//! What holds of a graph in each phase, checked after every pass.

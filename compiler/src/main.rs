@@ -1,0 +1,3 @@
+//! The `mobilec` command.
+
+fn main() {}

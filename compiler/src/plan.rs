@@ -1,0 +1,3 @@
+//! The plan: flat, printable, checkable.
+
+pub mod request;

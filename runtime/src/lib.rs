@@ -1,0 +1,26 @@
+//! Kernels for networks compiled by mobilec: `no_std`, no alloc, no dependencies.
+//!
+//! An emitted module is constants ([`steps`]) and calls ([`kernels`]); everything that touches memory is
+//! here. Nothing here knows about graphs, and nothing infers shapes.
+
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod kernels;
+mod memory;
+pub mod steps;
+
+pub use memory::{Aligned, Arena, Memory};
+
+/// Includes a module that a `build.rs` emitted into `OUT_DIR`, as `mod NAME`.
+#[macro_export]
+macro_rules! include_model {
+    ($(#[$attribute:meta])* $visibility:vis $name:ident) => {
+        $(#[$attribute])*
+        $visibility mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+        }
+    };
+}

@@ -1,0 +1,145 @@
+//! The kernel tables: one row a kernel, one file an instruction set.
+
+mod avx2;
+mod portable;
+
+use crate::{Isa, Target};
+
+/// What kernels of a kind compute. The name is also that of the step struct in the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the step structs of the runtime document them")]
+pub enum Family {
+    Pointwise,
+    Conv2d,
+    Depthwise,
+    Pool2d,
+    GlobalPool,
+    Activate,
+    Combine,
+    ChannelScale,
+    ChannelAffine,
+    ConvTranspose2d,
+    MatMul,
+    Unary,
+    Binary,
+    Compare,
+    Select,
+    Cast,
+    Quantize,
+    Dequantize,
+    Reduce,
+    ArgReduce,
+    Softmax,
+    LayerNorm,
+    Copy,
+    Fill,
+    Gather,
+    Interpolate,
+}
+
+/// Element type that a kernel computes in, or moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "names of Rust's own types")]
+pub enum Element {
+    F32,
+    I8,
+    U8,
+    I32,
+    I64,
+    Bool,
+}
+
+impl Element {
+    /// Size in bytes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F32 | Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+}
+
+/// What a cost model needs to know of a kernel call. Unused dimensions are 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Output positions: height × width, or rows of a matrix.
+    pub m: usize,
+    /// Output channels or columns.
+    pub n: usize,
+    /// Depth of the sum: taps × input channels.
+    pub k: usize,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Stride along rows and columns.
+    pub stride: [usize; 2],
+    /// Dilation along rows and columns.
+    pub dilation: [usize; 2],
+    /// Groups of a grouped convolution, channel multiplier of a depthwise one.
+    pub groups: usize,
+    /// Output width: columns in one row.
+    pub width: usize,
+}
+
+impl Shape {
+    /// `m` positions, `n` channels, depth `k`, nothing else.
+    pub const fn new(m: usize, n: usize, k: usize) -> Self {
+        Self { m, n, k, kernel: [1; 2], stride: [1; 2], dilation: [1; 2], groups: 1, width: m }
+    }
+
+    /// Elements of an element-by-element kernel.
+    pub const fn elements(n: usize) -> Self {
+        Self::new(1, n, 1)
+    }
+
+    /// Multiply-adds.
+    pub const fn macs(&self) -> u64 {
+        self.m as u64 * self.n as u64 * self.k as u64
+    }
+}
+
+/// The order in which a kernel reads its constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// As the operator gives them.
+    RowMajor,
+    /// A matrix `k`×`n` in panels of `nr` columns, each `k`×`nr` row-major, the last one padded with
+    /// zeros; vectors padded to a multiple of `nr`.
+    Panels {
+        /// Columns of a panel.
+        nr: usize,
+    },
+}
+
+/// One kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// Its path below the runtime's `kernels`: `x86_64::avx2::gemm_f32_6x16`.
+    pub path: &'static str,
+    /// The instruction set it is written for.
+    pub isa: Isa,
+    /// What it computes.
+    pub family: Family,
+    /// Element type it computes in.
+    pub element: Element,
+    /// Rows and columns of its register tile.
+    pub tile: [usize; 2],
+    /// How its constants are packed.
+    pub layout: Layout,
+    /// Why it cannot take a shape.
+    pub refuses: fn(&Shape) -> Option<&'static str>,
+    /// Estimated cycles.
+    pub cycles: fn(&Shape, &Target) -> f64,
+}
+
+/// Every kernel, portable ones first.
+pub fn all() -> impl Iterator<Item = &'static Kernel> {
+    portable::KERNELS.iter().chain(avx2::KERNELS)
+}
+
+/// The kernels of a family and element type that an instruction set can run.
+pub fn candidates(isa: Isa, family: Family, element: Element) -> impl Iterator<Item = &'static Kernel> {
+    all().filter(move |kernel| {
+        kernel.family == family && kernel.element == element && isa.usable().contains(&kernel.isa)
+    })
+}
