@@ -104,6 +104,11 @@ impl Graph {
         self.outputs.push((name.into(), value));
     }
 
+    /// Makes another value the output at a position.
+    pub fn set_output(&mut self, at: usize, value: NodeId) {
+        self.outputs[at].1 = value;
+    }
+
     fn insert(&mut self, name: String, op: Op, ty: TensorType) -> NodeId {
         NodeId(self.nodes.add_node(Node { name, module: None, op, ty }))
     }

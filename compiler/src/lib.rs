@@ -4,6 +4,7 @@
 //! The way of a model: [`onnx`] → [`graph`] imported → [`passes`] canonical → [`fusions`] fused →
 //! [`plan`] → [`codegen`]. Bytes in, artifacts out: no file is read or written below the driver.
 
+pub mod codegen;
 pub mod error;
 pub mod graph;
 pub mod onnx;
