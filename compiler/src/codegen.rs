@@ -10,7 +10,7 @@ mod names;
 mod steps;
 
 use crate::plan::Plan;
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
 /// What the header says, and what the module offers beside `run`.
@@ -24,8 +24,10 @@ pub struct ModuleOptions {
     pub sha256: String,
     /// The command that makes the module again.
     pub command: String,
-    /// Also emit `run_observed`, which shows every layer's value as it is made.
+    /// Emit `run_observed`, which shows every layer's value as it is made, instead of `run`.
     pub observe: bool,
+    /// Hold the weights as a literal instead of reading them from a file beside the module: for macros.
+    pub inline_weights: bool,
 }
 
 /// An emitted module.
@@ -78,10 +80,22 @@ fn weights(plan: &Plan, options: &ModuleOptions) -> TokenStream {
     if bytes == 0 {
         return quote! { static WEIGHTS: Aligned<[u8; 0]> = Aligned([]); };
     }
+    let content = if options.inline_weights {
+        let literal = Literal::byte_string(&plan.weights);
+        quote! { #literal }
+    } else {
+        quote! { include_bytes!(#file) }
+    };
     quote! {
         /// The weights, in the order and packing in which the kernels read them.
-        static WEIGHTS: Aligned<[u8; #bytes]> = Aligned(*include_bytes!(#file));
+        static WEIGHTS: Aligned<[u8; #bytes]> = Aligned(*#content);
     }
+}
+
+/// Names of the fields of `Outputs`, in the model's order; of a single output, its name.
+pub fn output_fields(plan: &Plan) -> Vec<String> {
+    let names = plan.outputs.iter().map(|port| port.name.as_str());
+    names::distinct(names, "output").iter().map(ToString::to_string).collect()
 }
 
 /// `crate::x86_64::Avx2` and the like, as a path below the runtime.

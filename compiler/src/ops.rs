@@ -36,6 +36,11 @@ pub trait Operator {
     /// concatenation). Empty when [`Operator::is_view`].
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault>;
 
+    /// Whether its constant operands are trained: they count as parameters.
+    fn has_weights(&self) -> bool {
+        false
+    }
+
     /// Whether the result is the first operand's bytes under another shape, so that nothing runs.
     fn is_view(&self) -> bool {
         false

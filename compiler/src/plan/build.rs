@@ -21,8 +21,6 @@ use std::ops::Range;
 pub struct PlanOptions {
     /// The CPU.
     pub target: &'static Target,
-    /// Every value keeps its own bytes, so that all can be looked at afterwards.
-    pub keep_all: bool,
 }
 
 /// Plans a fused graph.
@@ -293,8 +291,8 @@ fn offsets(
     outputs: &[Port],
     options: &PlanOptions,
 ) -> (usize, usize) {
-    lifetimes(buffers, regions, outputs, options);
-    let owner = shared(buffers, regions, options);
+    lifetimes(buffers, regions, outputs);
+    let owner = shared(buffers, regions);
     let owners: Vec<usize> = (0..buffers.len())
         .filter(|&i| owner[i] == i && matches!(buffers[i].space, Space::Arena(_)))
         .collect();
@@ -315,7 +313,7 @@ fn offsets(
     (placement.bytes, placement.lower_bound)
 }
 
-fn lifetimes(buffers: &mut [Buffer], regions: &[Region], outputs: &[Port], options: &PlanOptions) {
+fn lifetimes(buffers: &mut [Buffer], regions: &[Region], outputs: &[Port]) {
     let last = regions.len().saturating_sub(1);
     let mut first_seen = vec![false; buffers.len()];
     for (at, region) in regions.iter().enumerate() {
@@ -331,18 +329,12 @@ fn lifetimes(buffers: &mut [Buffer], regions: &[Region], outputs: &[Port], optio
     for port in outputs {
         buffers[port.buffer.0].live.1 = last;
     }
-    if options.keep_all {
-        buffers.iter_mut().for_each(|buffer| buffer.live.1 = last);
-    }
 }
 
 /// For each buffer the one whose bytes it uses: a result goes over an operand that nothing reads later,
 /// where the kernel allows it.
-fn shared(buffers: &[Buffer], regions: &[Region], options: &PlanOptions) -> Vec<usize> {
+fn shared(buffers: &[Buffer], regions: &[Region]) -> Vec<usize> {
     let mut owner: Vec<usize> = (0..buffers.len()).collect();
-    if options.keep_all {
-        return owner;
-    }
     for (at, region) in regions.iter().enumerate() {
         let [step] = &region.steps[..] else { continue };
         let write = step.write.0;
