@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod bands;
 pub mod kernels;
+pub mod math;
 mod memory;
 pub mod steps;
 
