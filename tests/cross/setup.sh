@@ -45,8 +45,8 @@ make_sysroot() {
     [ "$(cat "$dir/version" 2>/dev/null)" = "$version" ] || rm -rf "${dir:?}/lib" "${dir:?}/bin"
     mkdir -p "$dir/lib/rustlib" "$dir/bin"
     echo "$version" >"$dir/version"
-    for shared in src "$(/usr/bin/rustc -vV | sed -n 's/^host: //p')"; do
-        ln -sfn "/usr/lib/rustlib/$shared" "$dir/lib/rustlib/$shared"
+    for part in src "$(/usr/bin/rustc -vV | sed -n 's/^host: //p')"; do
+        ln -sfn "/usr/lib/rustlib/$part" "$dir/lib/rustlib/$part"
     done
     printf '#!/bin/sh\nexec /usr/bin/rustc --sysroot "%s" "$@"\n' "$dir" >"$dir/bin/rustc"
     printf '#!/bin/sh\nRUSTC="%s/bin/rustc" exec /usr/bin/cargo "$@"\n' "$dir" >"$dir/bin/cargo"
