@@ -8,12 +8,14 @@
 use core::fmt::{self, Write};
 
 /// All that these programs assume about the emitted module.
-#[allow(
-    dead_code,
-    reason = "a module has more constants than one program uses"
-)]
 mod digits {
-    include!(concat!(env!("OUT_DIR"), "/digits.rs"));
+    use core::sync::atomic::{AtomicBool, Ordering};
+
+    #[allow(dead_code, reason = "a module has more constants than one program uses")]
+    mod emitted {
+        include!(concat!(env!("OUT_DIR"), "/digits.rs"));
+    }
+    use emitted::Arena;
 
     /// f32 NCHW [1, 1, 28, 28], grey value / 255.
     pub type Input = [f32; 28 * 28];
@@ -21,20 +23,16 @@ mod digits {
 
     /// The module's working memory, in `.bss`. Only one caller may ask for it, once.
     pub fn arena() -> &'static mut Arena {
-        use core::sync::atomic::{AtomicBool, Ordering};
         static TAKEN: AtomicBool = AtomicBool::new(false);
         static mut ARENA: Arena = Arena::new();
-        assert!(
-            !TAKEN.swap(true, Ordering::Relaxed),
-            "the arena was taken before"
-        );
+        assert!(!TAKEN.swap(true, Ordering::Relaxed), "the arena was taken before");
         let arena = &raw mut ARENA;
         // SAFETY: TAKEN lets one call in the life of the program come here; nothing else names ARENA.
         unsafe { &mut *arena }
     }
 
     pub fn classify(arena: &mut Arena, input: &Input) -> Scores {
-        *run(arena, input)
+        *emitted::run(arena, input)
     }
 }
 
@@ -44,9 +42,7 @@ static INPUTS: &[u8] = include_bytes!("../digits/inputs.npy");
 fn pictures() -> impl Iterator<Item = digits::Input> {
     let header = u16::from_le_bytes([INPUTS[8], INPUTS[9]]) as usize;
     let (pictures, _) = INPUTS[10 + header..].as_chunks::<{ 28 * 28 }>();
-    pictures
-        .iter()
-        .map(|picture| picture.map(|grey| f32::from(grey) / 255.0))
+    pictures.iter().map(|picture| picture.map(|grey| f32::from(grey) / 255.0))
 }
 
 /// Writes the line of each picture. `measure` is given each inference to execute.

@@ -14,9 +14,7 @@ const ADP_STOPPED_APPLICATION_EXIT: usize = 0x20026;
 /// `argument` must be what `operation` takes.
 unsafe fn call(operation: usize, argument: *const u8) {
     // SAFETY: the trap's handler keeps all registers but r0 and reads what `argument` points to.
-    unsafe {
-        asm!("bkpt 0xab", inout("r0") operation => _, in("r1") argument, options(nostack, readonly))
-    }
+    unsafe { asm!("bkpt 0xab", inout("r0") operation => _, in("r1") argument, options(nostack, readonly)) }
 }
 
 pub struct Console;

@@ -40,9 +40,7 @@ impl Painted {
     pub fn used_bytes(&self) -> usize {
         let mut word = self.lowest;
         // SAFETY: all words from `lowest` up to `top` are RAM.
-        while word < self.top.wrapping_byte_sub(MARGIN_BYTES)
-            && unsafe { word.read_volatile() } == PATTERN
-        {
+        while word < self.top.wrapping_byte_sub(MARGIN_BYTES) && unsafe { word.read_volatile() } == PATTERN {
             word = word.wrapping_add(1);
         }
         self.top as usize - word as usize
