@@ -18,7 +18,7 @@ pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
     let bytes = Bytes::from(fs::read(path).map_err(|error| Error::io(path, error))?);
     let name = path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
     let folder = path.parent().unwrap_or(Path::new(""));
-    for location in onnx::external_locations(&bytes) {
+    for location in onnx::external_files(&name, &bytes)? {
         if let Ok(data) = fs::read(folder.join(&location)) {
             import.external.insert(location, Bytes::from(data));
         }
