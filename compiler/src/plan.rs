@@ -23,7 +23,7 @@ pub use select::Choice;
 use crate::graph::NodeId;
 use crate::tensor::TensorType;
 use mobilec_targets::{Isa, Target};
-use request::{Arg, Request, Rows};
+use request::{Arg, Request};
 use std::ops::Range;
 
 /// A buffer of the plan, by position in [`Plan::buffers`].
@@ -222,9 +222,6 @@ impl Step {
 
     /// Whether the kernel takes a range of rows.
     pub fn takes_rows(&self) -> bool {
-        match self.request.rows {
-            Rows::Whole => false,
-            Rows::Window { .. } | Rows::Accumulate => true,
-        }
+        self.request.family.streams()
     }
 }
