@@ -1,0 +1,45 @@
+//! Kernels in plain Rust, for any CPU.
+//!
+//! Families that are executed as a whole are plain loops over slices: they take a step, borrow its result
+//! and its operands from the memory through `access`, and return without a change when that fails.
+
+mod access;
+mod arg_reduce;
+mod binary;
+mod broadcast;
+mod cast;
+mod channels;
+mod compare;
+mod copy;
+mod dequantize;
+mod fill;
+mod fold;
+mod gather;
+mod interpolate;
+mod layer_norm;
+mod matmul;
+mod quantize;
+mod reduce;
+mod select;
+mod softmax;
+mod strided;
+#[cfg(test)]
+mod testing;
+mod unary;
+
+pub use arg_reduce::{arg_reduce_f32, arg_reduce_i8, arg_reduce_i32, arg_reduce_i64, arg_reduce_u8};
+pub use binary::{binary_bool, binary_f32, binary_i8, binary_i32, binary_i64, binary_u8};
+pub use cast::cast;
+pub use compare::{compare_f32, compare_i8, compare_i32, compare_i64, compare_u8};
+pub use copy::{copy_b1, copy_b4, copy_b8};
+pub use dequantize::dequantize;
+pub use fill::{fill_b1, fill_b4, fill_b8};
+pub use gather::{gather_b1, gather_b4, gather_b8};
+pub use interpolate::interpolate_f32;
+pub use layer_norm::layer_norm_f32;
+pub use matmul::matmul_f32;
+pub use quantize::quantize_f32;
+pub use reduce::{reduce_f32, reduce_i32, reduce_i64};
+pub use select::{select_b1, select_b4, select_b8};
+pub use softmax::softmax_f32;
+pub use unary::{unary_bool, unary_f32, unary_i32, unary_i64};
