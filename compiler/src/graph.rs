@@ -80,7 +80,7 @@ impl Graph {
     ) -> Result<NodeId, Fault> {
         let op = op.into();
         let types: Vec<TensorType> = operands.iter().map(|&n| self.ty(n).clone()).collect();
-        let ty = op.infer(&types)?;
+        let ty = infer(&op, &types)?;
         let id = self.insert(name.into(), op, ty);
         self.connect(id, operands);
         Ok(id)
@@ -242,7 +242,7 @@ impl Graph {
     pub fn rewrite(&mut self, id: NodeId, op: impl Into<Op>, operands: &[NodeId]) -> Result<(), Fault> {
         let op = op.into();
         let types: Vec<TensorType> = operands.iter().map(|&n| self.ty(n).clone()).collect();
-        let ty = op.infer(&types)?;
+        let ty = infer(&op, &types)?;
         let edges: Vec<_> = self.nodes.edges_directed(id.0, Direction::Incoming).map(|e| e.id()).collect();
         for edge in edges {
             self.nodes.remove_edge(edge);
@@ -304,4 +304,9 @@ impl Graph {
     pub fn node_macs(&self, id: NodeId) -> u64 {
         self.op(id).macs(&self.operand_types(id), self.ty(id))
     }
+}
+
+fn infer(op: &Op, operands: &[TensorType]) -> Result<TensorType, Fault> {
+    let ty = op.infer(operands)?;
+    TensorType::checked(ty.dtype, ty.shape)
 }
