@@ -13,7 +13,9 @@ use crate::plan::request::{Request, Site};
 use crate::reference::Array;
 use crate::tensor::TensorType;
 
+mod compose;
 pub mod epilogue;
+mod expect;
 pub mod window;
 
 /// What every operator can say about itself.
