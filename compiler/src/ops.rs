@@ -14,6 +14,8 @@ use crate::reference::Array;
 use crate::tensor::TensorType;
 
 pub mod epilogue;
+pub mod shape;
+pub mod view;
 pub mod window;
 
 /// What every operator can say about itself.
