@@ -41,9 +41,6 @@ pub type Spelling = (&'static str, Import);
 /// an operand is as large.
 const FOLD_LIMIT: usize = 1 << 22;
 
-/// Larger values are refused, so that sizes in bytes can be added without overflow.
-const LARGEST_BYTES: usize = 1 << 31;
-
 /// One ONNX node while it is imported.
 pub struct Call<'a> {
     /// The graph that it becomes part of.
@@ -143,14 +140,10 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// What the operator says of operands that do not fit; a result that is too large for any target.
+    /// What the operator says of operands that do not fit.
     pub fn emit(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, Fault> {
         let name = self.name.clone();
         let id = self.graph.add(name, op, operands)?;
-        let ty = self.graph.ty(id);
-        if ty.bytes() > LARGEST_BYTES {
-            return Err(Fault::unsupported(format!("the result is {ty}, which is larger than 2 GiB")));
-        }
         self.graph.set_module(id, self.module.clone());
         Ok(self.fold(id, operands).unwrap_or(id))
     }
