@@ -1,12 +1,4 @@
 //! What holds of a graph in each phase, checked after every pass.
-<<<<<<< HEAD
-use super::{Graph, Phase};
-use crate::error::Fault;
-/// stub
-pub fn check(_: &Graph, _: Phase) -> Result<(), Fault> {
-    Ok(())
-}
-=======
 //!
 //! Always: operands are complete, types are what the operators infer, there is no cycle, outputs exist.
 //! Canonical: nothing is left to fold, repeat or absorb, and activations have their names.
@@ -116,4 +108,3 @@ fn finite(graph: &Graph, id: NodeId) -> bool {
         |&n: &NodeId| graph.floats(n).is_some_and(|values| values.iter().all(|v| v.abs() < MODERATE));
     graph.operands(id).iter().skip(1).all(moderate)
 }
->>>>>>> 3f4a681 (Passes and fusions: an imported graph becomes canonical, then fused, with a verifier per phase)
