@@ -1,15 +1,13 @@
 //! Activations: functions of one number, by themselves or in an epilogue. How ONNX spells them stands in
 //! `activation/onnx.rs`.
 
-mod erf;
 mod onnx;
 
-use super::{Operator, expect};
+use super::{Operator, expect, unary::erf};
 use crate::error::Fault;
 use crate::plan::request::{Arg, MapShape, Operand, Request, Rows, Site};
 use crate::reference::{Array, Data};
 use crate::tensor::{DType, TensorType};
-pub use erf::erf;
 use mobilec_targets::{Family, Shape};
 pub use onnx::ONNX;
 

@@ -4,7 +4,7 @@
 //! ONNX's `LayerNormalization`, `InstanceNormalization` and `GroupNormalization` are read here; each is
 //! this over rows of some reshaped input.
 
-use super::{Operator, compose, epilogue, expect};
+use super::{Operator, compose, epilogue, expect, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -88,7 +88,7 @@ fn import_layer(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let (input, scale) = (call.input(0)?, call.input(1)?);
     let bias = call.optional(2);
     let ty = call.ty(input);
-    let axis = expect::axis(&call.operator, call.attributes.int_or("axis", -1)?, &ty)?;
+    let axis = shape::axis(call.attributes.int_or("axis", -1)?, ty.rank())?;
     let epsilon = call.attributes.float_or("epsilon", 1e-5)?;
     let len: usize = ty.shape[axis..].iter().product();
     let rows: usize = ty.shape[..axis].iter().product();
