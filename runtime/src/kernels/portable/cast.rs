@@ -4,9 +4,8 @@ use super::access::{self, told};
 use crate::memory::{Memory, Plain};
 use crate::steps::{Cast, Element};
 
-/// `output[i] = input[i]` as another type: floats truncate towards zero, integers wrap, `bool` is
-/// `x != 0`, an integer becomes the nearest float. A float outside of `i64` becomes its nearest bound and
-/// NaN becomes 0, before that wraps into a narrower type.
+/// `output[i] = input[i]` as another type: floats truncate towards zero and saturate, NaN is 0; integers
+/// wrap, and become the nearest float; `bool` is `x != 0`.
 #[inline]
 pub fn cast(memory: &mut Memory<'_>, step: &Cast) {
     told(run(memory, step));
@@ -26,12 +25,12 @@ fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
 #[inline]
 fn cast_from<T: Number>(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
     match step.to {
-        Element::F32 => map(memory, step, T::float),
-        Element::I8 => map(memory, step, |x: T| x.integer() as i8),
-        Element::U8 => map(memory, step, |x: T| x.integer() as u8),
-        Element::I32 => map(memory, step, |x: T| x.integer() as i32),
-        Element::I64 => map(memory, step, T::integer),
-        Element::Bool => map(memory, step, |x: T| u8::from(x.is_not_zero())),
+        Element::F32 => map(memory, step, T::f32),
+        Element::I8 => map(memory, step, T::i8),
+        Element::U8 => map(memory, step, T::u8),
+        Element::I32 => map(memory, step, T::i32),
+        Element::I64 => map(memory, step, T::i64),
+        Element::Bool => map(memory, step, T::bool),
     }
 }
 
@@ -42,31 +41,35 @@ fn map<T: Plain, U: Plain>(memory: &mut Memory<'_>, step: &Cast, f: impl Fn(T) -
     Some(())
 }
 
-/// A type that can be converted.
+/// A type that can be converted; methods have the names of the types that they give.
 trait Number: Plain {
-    fn float(self) -> f32;
-    fn integer(self) -> i64;
-    fn is_not_zero(self) -> bool;
+    fn f32(self) -> f32;
+    fn i8(self) -> i8;
+    fn u8(self) -> u8;
+    fn i32(self) -> i32;
+    fn i64(self) -> i64;
+    fn bool(self) -> u8;
 }
 
-macro_rules! numbers {
-    ($($T:ty: $zero:expr),*) => {
-        $(impl Number for $T {
-            #[inline(always)]
-            fn float(self) -> f32 {
-                self as f32
-            }
+macro_rules! number {
+    ($T:ty: $zero:literal to $($name:ident),*) => {
+        impl Number for $T {
+            $(
+                #[inline(always)]
+                fn $name(self) -> $name {
+                    self as $name
+                }
+            )*
 
             #[inline(always)]
-            fn integer(self) -> i64 {
-                self as i64
+            fn bool(self) -> u8 {
+                u8::from(self != $zero)
             }
-
-            #[inline(always)]
-            fn is_not_zero(self) -> bool {
-                self != $zero
-            }
-        })*
+        }
     };
 }
-numbers!(f32: 0.0, i8: 0, u8: 0, i32: 0, i64: 0);
+number!(f32: 0.0 to f32, i8, u8, i32, i64);
+number!(i8: 0 to f32, i8, u8, i32, i64);
+number!(u8: 0 to f32, i8, u8, i32, i64);
+number!(i32: 0 to f32, i8, u8, i32, i64);
+number!(i64: 0 to f32, i8, u8, i32, i64);

@@ -24,10 +24,22 @@ fn run_f32(memory: &mut Memory<'_>, step: &Unary) -> Option<()> {
         UnaryOp::Floor => run(memory, step, math::floor),
         UnaryOp::Ceil => run(memory, step, math::ceil),
         UnaryOp::Round => run(memory, step, math::round_ties_even),
-        UnaryOp::Sign => run(memory, step, |x: f32| if x == 0.0 || x.is_nan() { x } else { x.signum() }),
+        UnaryOp::Sign => run(memory, step, sign),
         UnaryOp::Sin => run(memory, step, math::sin),
         UnaryOp::Cos => run(memory, step, math::cos),
         UnaryOp::Not => run(memory, step, |x: f32| if x == 0.0 { 1.0 } else { 0.0 }),
+    }
+}
+
+/// −1, 0 or 1; NaN stays NaN.
+#[inline]
+fn sign(x: f32) -> f32 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        x + 0.0
     }
 }
 
@@ -54,11 +66,12 @@ macro_rules! integer {
         }
 
         #[inline]
+        #[allow(unused_comparisons, reason = "unsigned types have no negative numbers")]
         fn $run(memory: &mut Memory<'_>, step: &Unary) -> Option<()> {
             match step.op {
-                UnaryOp::Abs => run(memory, step, <$T>::wrapping_abs),
+                UnaryOp::Abs => run(memory, step, |x: $T| if x < 0 { x.wrapping_neg() } else { x }),
                 UnaryOp::Neg => run(memory, step, <$T>::wrapping_neg),
-                UnaryOp::Sign => run(memory, step, <$T>::signum),
+                UnaryOp::Sign => run(memory, step, |x: $T| <$T>::from(x > 0).wrapping_sub(<$T>::from(x < 0))),
                 UnaryOp::Not => run(memory, step, |x: $T| <$T>::from(x == 0)),
                 UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round => run(memory, step, |x: $T| x),
                 UnaryOp::Sqrt
@@ -72,6 +85,8 @@ macro_rules! integer {
         }
     };
 }
+integer!(unary_i8, run_i8, i8);
+integer!(unary_u8, run_u8, u8);
 integer!(unary_i32, run_i32, i32);
 integer!(unary_i64, run_i64, i64);
 
