@@ -8,6 +8,8 @@
 //! [`Transpose`](crate::ops::transpose::Transpose) nodes around them where the model is NCHW. The
 //! passes then push those transposes out.
 
+#[cfg(test)]
+pub(crate) mod testing;
 mod text;
 pub mod verify;
 
