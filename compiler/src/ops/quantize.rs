@@ -1,7 +1,7 @@
 //! `saturate(round_half_even(x / scale) + zero_point)`. Operands: input, scale (scalar or `[C]`), zero point of the result's type.
 
 use super::Operator;
-use super::cast::{element, element_type};
+use super::cast::element;
 use super::shape::{self, Split};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -17,7 +17,7 @@ pub const ONNX: &[Spelling] = &[("QuantizeLinear", import)];
 fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let to = match call.attributes.int_or("output_dtype", 0)? {
         0 => DType::U8,
-        code => element_type(code)?,
+        code => call.element_type(code)?,
     };
     let (operands, axis) = operands(call, to)?;
     Ok(vec![call.emit(Quantize { axis }, &operands)?])
