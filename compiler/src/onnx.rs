@@ -16,6 +16,8 @@ mod origin;
 mod proto;
 mod results;
 mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
 mod walk;
 mod weights;
 
