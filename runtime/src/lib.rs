@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod kernels;
+pub mod math;
 mod memory;
 pub mod steps;
 
