@@ -12,8 +12,10 @@ pub mod kernels;
 pub mod math;
 mod memory;
 pub mod steps;
+#[cfg(target_arch = "x86_64")]
+pub mod x86_64;
 
-pub use memory::{Aligned, Arena, Memory};
+pub use memory::{Aligned, Arena, Memory, Plain, bytes_of};
 
 /// Includes a module that a `build.rs` emitted into `OUT_DIR`, as `mod NAME`.
 #[macro_export]

@@ -5,7 +5,7 @@
 
 use super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool};
 use super::told;
-use super::vector::{Lanes, Plain};
+use super::vector::{Lanes, Portable};
 use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, Pointwise, Pool2d,
@@ -18,7 +18,7 @@ macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
         $(#[$doc])*
         pub fn $name(memory: &mut Memory<'_>, step: &$Step, rows: Range<usize>) {
-            told($run(Plain, memory, step, rows));
+            told($run(Portable, memory, step, rows));
         }
     )*};
 }

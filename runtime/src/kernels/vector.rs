@@ -101,7 +101,9 @@ pub trait Vector: Copy {
     #[inline(always)]
     unsafe fn load_some(isa: Self::Isa, from: *const f32, lanes: usize) -> Self {
         // SAFETY: the caller's.
-        unsafe { if lanes == Self::LANES { Self::load(isa, from) } else { Self::load_partial(isa, from, lanes) } }
+        unsafe {
+            if lanes == Self::LANES { Self::load(isa, from) } else { Self::load_partial(isa, from, lanes) }
+        }
     }
 
     /// Stores a whole vector, or its first `lanes` lanes.
@@ -121,7 +123,7 @@ pub const WIDEST: usize = 16;
 
 /// Any CPU can run plain Rust.
 #[derive(Clone, Copy)]
-pub struct Plain;
+pub struct Portable;
 
 /// A vector in plain Rust, in a form that the compiler turns into vectors where the CPU has them.
 #[derive(Clone, Copy)]
@@ -140,17 +142,17 @@ impl<const N: usize> Lanes<N> {
 }
 
 impl<const N: usize> Vector for Lanes<N> {
-    type Isa = Plain;
+    type Isa = Portable;
 
     const LANES: usize = N;
 
     #[inline(always)]
-    fn splat(_: Plain, x: f32) -> Self {
+    fn splat(_: Portable, x: f32) -> Self {
         Self([x; N])
     }
 
     #[inline(always)]
-    unsafe fn load(_: Plain, from: *const f32) -> Self {
+    unsafe fn load(_: Portable, from: *const f32) -> Self {
         // SAFETY: the caller vouches for `N` elements; an array is aligned as its elements.
         Self(unsafe { from.cast::<[f32; N]>().read() })
     }
@@ -212,7 +214,7 @@ impl<const N: usize> Vector for Lanes<N> {
     }
 
     #[inline(never)]
-    fn activate(isa: Plain, activation: &Activation, values: &mut [Self]) {
+    fn activate(isa: Portable, activation: &Activation, values: &mut [Self]) {
         super::generic::activation::each(isa, activation, values);
     }
 }

@@ -21,7 +21,7 @@ pub fn apply<V: Vector>(isa: V::Isa, activation: &Activation, x: V) -> V {
         Activation::Gelu => gelu(isa, x),
         Activation::GeluTanh => {
             let cubic = x.mul(x).mul(x).mul(V::splat(isa, 0.044_715));
-            let inner = x.add(cubic).mul(V::splat(isa, 0.797_884_56)); // √(2/π)
+            let inner = x.add(cubic).mul(V::splat(isa, 0.797_884_6)); // √(2/π)
             // x/2 · (1 + tanh u) = x / (1 + e^−2u)
             x.mul(sigmoid(isa, inner.add(inner)))
         }
@@ -117,7 +117,7 @@ fn erfc<V: Vector>(isa: V::Isa, z: V) -> V {
         0.114_495_71,
         0.145_790_27,
         0.242_403_21,
-        0.251_075_89,
+        0.251_075_9,
         0.254_097_45,
         0.0,
     ];

@@ -86,10 +86,7 @@ impl<'m> Band<'m> {
             // SAFETY: the caller's.
             unsafe {
                 let sum = self.sum::<V>(isa, y, x, channel, lanes);
-                let residual = match self.finish.row(y) {
-                    Some(residual) => Some([residual.add(at)]),
-                    None => None,
-                };
+                let residual = self.finish.row(y).map(|residual| [residual.add(at)]);
                 self.finish.store(isa, [[sum]], [self.output.row(y).add(at)], residual, lanes);
             }
         }

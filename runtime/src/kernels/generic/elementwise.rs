@@ -10,7 +10,12 @@ use core::ops::Range;
 
 /// See [`Activate`].
 #[inline(always)]
-pub fn activate<V: Vector>(isa: V::Isa, memory: &Memory<'_>, step: &Activate, rows: Range<usize>) -> Option<()> {
+pub fn activate<V: Vector>(
+    isa: V::Isa,
+    memory: &Memory<'_>,
+    step: &Activate,
+    rows: Range<usize>,
+) -> Option<()> {
     same_shape([&step.input, &step.output])?;
     let input = Source::new(memory, &step.input)?;
     let output = Sink::new(memory, &step.output, &rows)?;
@@ -25,7 +30,12 @@ pub fn activate<V: Vector>(isa: V::Isa, memory: &Memory<'_>, step: &Activate, ro
 
 /// See [`Combine`].
 #[inline(always)]
-pub fn combine<V: Vector>(isa: V::Isa, memory: &Memory<'_>, step: &Combine, rows: Range<usize>) -> Option<()> {
+pub fn combine<V: Vector>(
+    isa: V::Isa,
+    memory: &Memory<'_>,
+    step: &Combine,
+    rows: Range<usize>,
+) -> Option<()> {
     same_shape([&step.a, &step.b, &step.output])?;
     let a = Source::new(memory, &step.a)?;
     let b = Source::new(memory, &step.b)?;

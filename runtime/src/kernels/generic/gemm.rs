@@ -222,10 +222,7 @@ impl Product<'_> {
             accumulate::<V, NR, M, W>(isa, &mut sums, a, self.panels.columns::<V, NR, W>(column), k);
             let at = row * n + column;
             let output = offsets(self.output.add(at).cast_const(), n).map(<*const f32>::cast_mut);
-            let residual = match self.residual {
-                Some(residual) => Some(offsets(residual.add(at), n)),
-                None => None,
-            };
+            let residual = self.residual.map(|residual| offsets(residual.add(at), n));
             self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
         }
     }

@@ -96,10 +96,7 @@ impl Band<'_> {
                     }
                 }
             }
-            let residual = match self.finish.row(y) {
-                Some(residual) => Some([residual.add(at)]),
-                None => None,
-            };
+            let residual = self.finish.row(y).map(|residual| [residual.add(at)]);
             self.finish.store(isa, [[sum]], [self.output.row(y).add(at)], residual, lanes);
         }
     }

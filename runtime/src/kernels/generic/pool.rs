@@ -9,12 +9,7 @@ use core::ops::Range;
 
 /// See [`Pool2d`].
 #[inline(always)]
-pub fn window<V: Vector>(
-    isa: V::Isa,
-    memory: &Memory<'_>,
-    step: &Pool2d,
-    rows: Range<usize>,
-) -> Option<()> {
+pub fn window<V: Vector>(isa: V::Isa, memory: &Memory<'_>, step: &Pool2d, rows: Range<usize>) -> Option<()> {
     let Pool2d { input: from, output: to, kernel, stride, dilation, pad, .. } = step;
     if from.channels != to.channels {
         return None;
@@ -74,7 +69,8 @@ impl Band<'_> {
             let row = self.input.row(rows.position(y, ky));
             for kx in columns.taps(x) {
                 // SAFETY: the tap lies in the map.
-                let value = unsafe { V::load_some(isa, row.add(columns.position(x, kx) * c + channel), lanes) };
+                let value =
+                    unsafe { V::load_some(isa, row.add(columns.position(x, kx) * c + channel), lanes) };
                 result = if MAX { result.max(value) } else { result.add(value) };
             }
         }

@@ -16,11 +16,7 @@ pub struct Axis {
 impl Axis {
     /// `taps` taps at distance `dilation`, moving by `stride` over `input` positions with `pad` in front of
     /// them, `output` times. `None` where the positions could overflow.
-    pub fn new(
-        [taps, stride, dilation, pad]: [usize; 4],
-        input: usize,
-        output: usize,
-    ) -> Option<Self> {
+    pub fn new([taps, stride, dilation, pad]: [usize; 4], input: usize, output: usize) -> Option<Self> {
         let last = output.checked_mul(stride)?.checked_add(taps.checked_mul(dilation)?)?;
         let largest = last.checked_add(pad)?.checked_add(input)?;
         let valid = taps > 0 && stride > 0 && dilation > 0 && isize::try_from(largest).is_ok();
@@ -63,7 +59,8 @@ impl Axis {
     pub fn taps(&self, at: usize) -> Range<usize> {
         let start = at * self.stride;
         let before = self.pad.saturating_sub(start).div_ceil(self.dilation).min(self.taps);
-        let reach = self.input.saturating_add(self.pad).saturating_sub(start).div_ceil(self.dilation).min(self.taps);
+        let reach =
+            self.input.saturating_add(self.pad).saturating_sub(start).div_ceil(self.dilation).min(self.taps);
         before..reach.max(before)
     }
 

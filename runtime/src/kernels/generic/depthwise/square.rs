@@ -22,10 +22,12 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     }
     let band = Band::new::<V, PAD>(memory, step, &rows)?;
     // SAFETY: the rows are those that the band was checked for.
-    match step.stride[1] {
-        1 => unsafe { band.rows::<V, K, 1, 4>(isa, rows) },
-        2 => unsafe { band.rows::<V, K, 2, 2>(isa, rows) },
-        _ => return None,
+    unsafe {
+        match step.stride[1] {
+            1 => band.rows::<V, K, 1, 4>(isa, rows),
+            2 => band.rows::<V, K, 2, 2>(isa, rows),
+            _ => return None,
+        }
     }
     Some(())
 }
@@ -114,10 +116,7 @@ impl Band<'_> {
                 weights,
                 bias: V::load(isa, self.bias.add(channel)),
                 output: self.output.row(y).add(to),
-                residual: match self.finish.row(y) {
-                    Some(residual) => Some(residual.add(to)),
-                    None => None,
-                },
+                residual: self.finish.row(y).map(|residual| residual.add(to)),
                 finish: &self.finish,
             };
             for _ in 0..columns.len() / N {
