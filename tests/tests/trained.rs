@@ -92,7 +92,8 @@ cases! {
 
 /// The face detector's picture, normalised as its authors do: (v − 127) / 128.
 fn face_picture(models: &Path) -> Tensor {
-    let picture = image::open(models.join("apps/pics/grace_hopper_320x240.png")).expect("a picture").to_rgb8();
+    let picture =
+        image::open(models.join("apps/pics/grace_hopper_320x240.png")).expect("a picture").to_rgb8();
     let values: Vec<f32> = picture.as_raw().iter().map(|&v| (f32::from(v) - 127.0) / 128.0).collect();
     to_nchw(&Tensor::from_f32([1, 240, 320, 3], &values))
 }
@@ -128,7 +129,12 @@ fn check_digits(target: &str) {
     let values: Vec<f32> = pixels.to_f32().iter().map(|v| v / 255.0).collect();
     let input = Tensor::from_f32([40, 1, 28, 28], &values);
     let outputs = run(&compiled, input.bytes());
-    assert_close(&format!("digits on {target}"), &outputs[0], &npy(&digits.join("expected_logits.npy")), TOLERANCE);
+    assert_close(
+        &format!("digits on {target}"),
+        &outputs[0],
+        &npy(&digits.join("expected_logits.npy")),
+        TOLERANCE,
+    );
 }
 
 #[test]
