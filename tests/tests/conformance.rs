@@ -1,22 +1,25 @@
 //! The node tests of ONNX itself, for every operator that is imported: the reference interpreter's answer
-//! against the expected one.
+//! against the expected one, for the graph as imported and as fused.
 //!
 //! They are in the Python package `onnx`, up to version 1.22.0; later ones leave them out. Their
 //! directory is given by `MOBILEC_ONNX_TESTS`:
 //!
 //! ```sh
 //! pip install onnx==1.22.0
-//! export MOBILEC_ONNX_TESTS=$(python -c 'import onnx, os; print(os.path.dirname(onnx.__file__))')/backend/test/data/node
+//! export MOBILEC_ONNX_TESTS=$(python -c 'import onnx, os; print(os.path.dirname(onnx.__file__))')/backend/test/data
 //! cargo test -p mobilec-tests --test conformance
 //! ```
 //!
 //! `tests/conformance/passing.txt` lists the tests that must pass. With `MOBILEC_ONNX_WRITE=1` it is written
 //! anew; `-- --nocapture` shows why each of the others of the same operators fails.
 
+use mobilec::Error;
+use mobilec::driver::optimize;
 use mobilec::onnx::{ImportOptions, Imported, import};
 use mobilec::reference::{Array, Data, run};
 use mobilec::tensor::Tensor;
 use mobilec_tests::onnx::array;
+use mobilec_tests::{folder, skip};
 use onnx_protobuf::{Message, ModelProto, TensorProto};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
@@ -24,12 +27,11 @@ use std::path::{Path, PathBuf};
 
 #[test]
 fn node_tests_of_onnx() {
-    let Some(directory) = std::env::var_os("MOBILEC_ONNX_TESTS").map(PathBuf::from) else {
-        eprintln!("skipped: MOBILEC_ONNX_TESTS does not name the node tests of ONNX");
-        return;
+    let Some(directory) = folder("MOBILEC_ONNX_TESTS") else {
+        return skip("node_tests_of_onnx", "MOBILEC_ONNX_TESTS names no folder");
     };
     let (mut passing, mut failing) = (BTreeSet::new(), BTreeMap::new());
-    for (name, path) in cases(&directory) {
+    for (name, path) in cases(&directory.join("node")) {
         match catch_unwind(|| check(&path)).unwrap_or_else(|_| Err("panic".into())) {
             Ok(()) => drop(passing.insert(name)),
             Err(why) => drop(failing.insert(name, why)),
@@ -81,6 +83,9 @@ fn check(path: &Path) -> Result<(), String> {
         let expected = values(&set, "output", model.graph.output.iter().map(|v| &v.name))?;
         let imported = import_test(&model, &bytes, &inputs)?;
         compare(&imported, &inputs, &expected)?;
+        let (graph, _) = optimize(&imported.graph).map_err(|e| format!("optimised: {}", one_line(&e)))?;
+        let fused = Imported { graph, ..imported };
+        compare(&fused, &inputs, &expected).map_err(|why| format!("optimised: {why}"))?;
     }
     Ok(())
 }
@@ -107,13 +112,17 @@ fn import_test(model: &ModelProto, bytes: &[u8], inputs: &Values) -> Result<Impo
     let mut until_outputs = Vec::new();
     loop {
         let options = options(inputs, &names[..dynamic], &until_outputs);
-        match import("model", bytes.to_vec().into(), &options).map_err(|error| error.to_string()) {
+        let error = match import("model", bytes.to_vec().into(), &options) {
             Ok(imported) => return Ok(imported),
-            Err(error) if dynamic > 0 && needs_constants(&error) => dynamic = usize::from(dynamic > 1),
-            Err(error) if error.contains("is not computed") && until_outputs.is_empty() => {
-                until_outputs = outputs.clone().take(1).collect();
-            }
-            Err(error) => return Err(one_line(&error)),
+            Err(error) => error,
+        };
+        let text = error.to_string();
+        if dynamic > 0 && needs_constants(&text) {
+            dynamic = usize::from(dynamic > 1);
+        } else if text.contains("is not computed") && until_outputs.is_empty() {
+            until_outputs = outputs.clone().take(1).collect();
+        } else {
+            return Err(one_line(&error));
         }
     }
 }
@@ -133,7 +142,8 @@ fn options(inputs: &Values, dynamic: &[&String], until_outputs: &[String]) -> Im
     }
 }
 
-fn one_line(text: &str) -> String {
+fn one_line(error: &Error) -> String {
+    let text = error.to_string();
     let lines: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().starts_with("× node")).collect();
     lines.iter().map(|line| line.trim().trim_start_matches("× ")).collect::<Vec<_>>().join("; ")
 }
