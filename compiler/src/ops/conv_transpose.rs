@@ -241,17 +241,15 @@ fn cut(
     let wanted = match read_output_shape(call, rank)? {
         Some(shape) => shape,
         None if same => [0, 1].map(|axis| input[axis].saturating_mul(window.stride[axis])),
-        None => {
-            let pad = if sliding.auto == AutoPad::Explicit { window.pad } else { [0; 4] };
-            return Ok((Window { pad, ..window }, output_pad));
-        }
+        None => return Ok((sliding.over(input), output_pad)),
     };
+    // Behind `output_shape` the specification splits like SAME_LOWER whatever is not SAME_UPPER.
+    let auto = if sliding.auto == AutoPad::SameUpper { AutoPad::SameUpper } else { AutoPad::SameLower };
     for axis in 2 - rank..2 {
         let last = input[axis].saturating_sub(1).saturating_mul(window.stride[axis]);
         let whole = last.saturating_add(window.extent(axis)).saturating_add(output_pad[axis]);
         let total = whole.saturating_sub(wanted[axis]);
-        window.pad[axis] = sliding.auto.before(total);
-        window.pad[axis + 2] = sliding.auto.after(total);
+        [window.pad[axis], window.pad[axis + 2]] = auto.split(total);
         output_pad[axis] += wanted[axis].saturating_sub(whole);
     }
     Ok((window, output_pad))
