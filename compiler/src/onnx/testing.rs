@@ -1,14 +1,19 @@
-//! Imports single nodes in unit tests: what a spelling becomes, and what it computes.
+//! Imports single nodes in unit tests: what a spelling becomes, what it computes, and whether it asks for
+//! kernels in the words of the runtime's steps.
 
 use super::notes::Notes;
 use super::{Attribute, Attributes, Call};
 use crate::error::Fault;
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
 use crate::ops;
+use crate::plan::request::{Request, Site};
 use crate::reference::{self, Array};
 use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// An ONNX node with the values of its operands.
+#[derive(Clone, Debug)]
 pub struct Case {
     operator: &'static str,
     opset: i64,
@@ -70,31 +75,44 @@ impl Case {
         self
     }
 
+    /// Adds a constant operand of integers.
+    pub fn list(self, values: &[i64]) -> Self {
+        self.constant(Array::from(&Tensor::from_i64(values)))
+    }
+
     /// Leaves an operand out.
     pub fn absent(mut self) -> Self {
         self.operands.push(None);
         self
     }
 
-    /// Imports the node and interprets what it became.
+    /// Imports the node, lowers and interprets what it became.
     pub fn run(self) -> Result<Became, Fault> {
+        let (graph, given) = self.import()?;
+        for id in graph.order() {
+            lower(&graph, id)?.iter().for_each(assert_fields);
+        }
+        let trace = reference::run(&graph, &given)?;
+        let values = graph.outputs().iter().map(|(_, id)| trace[id].clone()).collect();
+        Ok(Became { values, text: graph.text() })
+    }
+
+    /// The graph that the node becomes, and the values of its inputs.
+    pub fn import(self) -> Result<(Graph, Vec<Array>), Fault> {
         let spelling = ops::ONNX.iter().copied().flatten().find(|(name, _)| *name == self.operator);
         let (_, import) = spelling.ok_or_else(|| Fault::unsupported(self.operator))?;
-        let mut graph = Graph::new("test");
-        let mut given = Vec::new();
-        let mut inputs = Vec::new();
-        for (i, operand) in self.operands.into_iter().enumerate() {
+        let (mut graph, mut given, mut inputs) = (Graph::new("test"), Vec::new(), Vec::new());
+        for operand in self.operands {
             inputs.push(operand.map(|(value, constant)| {
                 if constant {
-                    return graph.add_constant(format!("c{i}"), Tensor::from(&value));
+                    return graph.add_constant("constant", Tensor::from(&value));
                 }
-                let id = graph.add_input(format!("x{i}"), value.ty.clone());
+                let id = graph.add_input(format!("x{}", given.len()), value.ty.clone());
                 given.push(value);
                 id
             }));
         }
-        let mut notes = Notes::default();
-        let mut call = Call {
+        let outputs = import(&mut Call {
             graph: &mut graph,
             name: "node".into(),
             operator: self.operator.into(),
@@ -103,13 +121,38 @@ impl Case {
             outputs: self.outputs,
             module: None,
             inputs,
-            notes: &mut notes,
-        };
-        let outputs = import(&mut call)?;
-        for (i, &output) in outputs.iter().enumerate() {
-            graph.add_output(format!("y{i}"), output);
-        }
-        let trace = reference::run(&graph, &given)?;
-        Ok(Became { values: outputs.iter().map(|id| trace[id].clone()).collect(), text: graph.text() })
+            notes: &mut Notes::default(),
+        })?;
+        outputs.iter().enumerate().for_each(|(i, &id)| graph.add_output(format!("y{i}"), id));
+        Ok((graph, given))
     }
 }
+
+/// The kernel calls of a node.
+fn lower(graph: &Graph, id: NodeId) -> Result<Vec<Request>, Fault> {
+    let operands = graph.operand_types(id);
+    let constants: Vec<_> = graph.operands(id).iter().map(|&n| graph.tensor(n)).collect();
+    graph.op(id).lower(&Site { operands: &operands, constants: &constants, output: graph.ty(id) })
+}
+
+/// The fields are those of the step that the family is named after, in its order.
+fn assert_fields(request: &Request) {
+    let step = format!("{:?}", request.family);
+    let given: Vec<&str> = request.fields.iter().map(|(name, _)| *name).collect();
+    assert_eq!(given, STEPS[&step], "{step}");
+}
+
+/// The fields of each step struct of the runtime.
+static STEPS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
+    let source = include_str!("../../../runtime/src/steps.rs");
+    let items = syn::parse_file(source).expect("the runtime's source parses").items;
+    let fields = |item: syn::ItemStruct| {
+        let names = item.fields.into_iter().filter_map(|field| field.ident);
+        (item.ident.to_string(), names.map(|name| name.to_string()).collect())
+    };
+    let structs = items.into_iter().filter_map(|item| match item {
+        syn::Item::Struct(item) => Some(fields(item)),
+        _ => None,
+    });
+    structs.collect()
+});
