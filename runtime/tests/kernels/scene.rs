@@ -146,6 +146,9 @@ pub fn compare(name: &str, actual: &[f32], expected: &[(f64, f64)]) {
     assert_eq!(actual.len(), expected.len(), "{name}");
     for (i, (&actual, &(value, tolerance))) in actual.iter().zip(expected).enumerate() {
         let error = (f64::from(actual) - value).abs();
-        assert!(error <= tolerance || f64::from(actual) == value, "{name}: element {i} is {actual}, not {value} ± {tolerance:e}");
+        assert!(
+            error <= tolerance || f64::from(actual) == value,
+            "{name}: element {i} is {actual}, not {value} ± {tolerance:e}"
+        );
     }
 }
