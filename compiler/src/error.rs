@@ -78,6 +78,13 @@ pub struct Problem {
     pub fault: Fault,
 }
 
+impl Problem {
+    /// A problem of the model as a whole.
+    pub fn whole(fault: Fault) -> Self {
+        Self { node: String::new(), operator: String::new(), module: None, fault }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.node.is_empty() || !self.operator.is_empty() {
@@ -133,8 +140,7 @@ impl Error {
 
     /// A single problem of the model as a whole.
     pub fn whole(summary: impl Into<String>, fault: Fault) -> Self {
-        let problem = Problem { node: String::new(), operator: String::new(), module: None, fault };
-        Self::problems(summary, vec![problem])
+        Self::problems(summary, vec![Problem::whole(fault)])
     }
 
     /// A file that could not be read or written.

@@ -4,12 +4,21 @@
 //! The way of a model: [`onnx`] → [`graph`] imported → [`passes`] canonical → [`fusions`] fused →
 //! [`plan`] → [`codegen`]. Bytes in, artifacts out: no file is read or written below the driver.
 
+pub mod build;
+pub mod codegen;
+pub mod driver;
 pub mod error;
+pub mod files;
+pub mod fusions;
 pub mod graph;
+#[cfg(feature = "cli")]
+pub mod harness;
 pub mod onnx;
 pub mod ops;
+pub mod passes;
 pub mod plan;
 pub mod reference;
 pub mod tensor;
 
+pub use build::{Budget, Build};
 pub use error::{Error, Result};

@@ -5,9 +5,21 @@
 //! arithmetic never reaches the graph: a call whose operands are all constants is evaluated at once.
 
 mod attributes;
+mod element;
+mod external;
 mod import;
 mod model;
+mod notes;
+mod operators;
+mod order;
+mod origin;
 mod proto;
+mod results;
+mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
+mod walk;
+mod weights;
 
 use crate::error::Fault;
 use crate::graph::{Graph, NodeId};
@@ -16,7 +28,10 @@ use crate::ops::transpose::Transpose;
 use crate::reference::Array;
 use crate::tensor::{DType, Tensor, TensorType};
 pub use attributes::{Attribute, Attributes};
-pub use import::{ImportOptions, Imported, import};
+pub use element::ElementType;
+pub use import::{ImportOptions, Imported, Port, import};
+pub use model::external_files;
+use notes::Notes;
 
 /// Reads one ONNX operator: adds nodes to the graph and returns its outputs.
 pub type Import = fn(&mut Call<'_>) -> Result<Vec<NodeId>, Fault>;
@@ -24,7 +39,8 @@ pub type Import = fn(&mut Call<'_>) -> Result<Vec<NodeId>, Fault>;
 /// An ONNX operator type and what reads it. Types of other domains are written `domain::Type`.
 pub type Spelling = (&'static str, Import);
 
-/// Results of at most this many elements are folded when importing; larger ones stay operators.
+/// Results of at most this many elements are folded when importing; larger ones stay operators, unless
+/// an operand is as large.
 const FOLD_LIMIT: usize = 1 << 22;
 
 /// One ONNX node while it is imported.
@@ -41,7 +57,9 @@ pub struct Call<'a> {
     pub attributes: Attributes,
     /// How many outputs the node declares.
     pub outputs: usize,
+    module: Option<String>,
     inputs: Vec<Option<NodeId>>,
+    notes: &'a mut Notes,
 }
 
 impl Call<'_> {
@@ -103,6 +121,28 @@ impl Call<'_> {
         Ok(self.constant(position, what)?.map(|tensor| tensor.to_i64()))
     }
 
+    /// Tells the user something that was assumed.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.add(note);
+    }
+
+    /// The element type that a number in an attribute such as `to` of `Cast` names; a note tells where
+    /// it is computed in another one, such as `float16` in `f32`.
+    ///
+    /// # Errors
+    ///
+    /// A type that mobilec does not have: also integers that would wrap or saturate at other values.
+    pub fn element_type(&mut self, number: i64) -> Result<DType, Fault> {
+        let element = ElementType::new(i32::try_from(number).unwrap_or(-1));
+        let (dtype, note) = (element.dtype()?, element.note());
+        if !dtype.is_float() && note.is_some() {
+            return Err(Fault::unsupported(format!("values of {element} are not supported"))
+                .help("float, int8, uint8, int32, int64 and bool are"));
+        }
+        self.notes.add_all(note);
+        Ok(dtype)
+    }
+
     /// Adds an operator under the node's name. Constant operands are folded.
     ///
     /// # Errors
@@ -111,12 +151,15 @@ impl Call<'_> {
     pub fn emit(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, Fault> {
         let name = self.name.clone();
         let id = self.graph.add(name, op, operands)?;
+        self.graph.set_module(id, self.module.clone());
         Ok(self.fold(id, operands).unwrap_or(id))
     }
 
     /// Adds a constant.
     pub fn emit_constant(&mut self, tensor: Tensor) -> NodeId {
-        self.graph.add_constant(self.name.clone(), tensor)
+        let id = self.graph.add_constant(self.name.clone(), tensor);
+        self.graph.set_module(id, self.module.clone());
+        id
     }
 
     /// Adds a scalar constant of an element type.
@@ -149,13 +192,20 @@ impl Call<'_> {
 
     fn fold(&mut self, id: NodeId, operands: &[NodeId]) -> Option<NodeId> {
         let ty = self.graph.ty(id).clone();
-        if ty.elements() > FOLD_LIMIT || operands.is_empty() {
+        let tensors: Option<Vec<&Tensor>> = operands.iter().map(|&n| self.graph.tensor(n)).collect();
+        let tensors = tensors.filter(|tensors| !tensors.is_empty())?;
+        let largest = tensors.iter().map(|tensor| tensor.ty.elements()).max().unwrap_or(0);
+        if ty.elements() > largest.max(FOLD_LIMIT) || stays(self.graph.op(id), &ty) {
             return None;
         }
-        let arrays: Option<Vec<Array>> =
-            operands.iter().map(|&n| self.graph.tensor(n).map(Array::from)).collect();
-        let arrays = arrays?;
+        let arrays: Vec<Array> = tensors.into_iter().map(Array::from).collect();
         let value = self.graph.op(id).eval(&arrays.iter().collect::<Vec<_>>(), &ty);
         Some(self.emit_constant(Tensor::from(&value)))
     }
+}
+
+/// Operators that are not folded although their operands are constants: integer weights keep their
+/// scales until the integer kernels have taken both.
+fn stays(op: &Op, ty: &TensorType) -> bool {
+    matches!(op, Op::Dequantize(_)) && ty.elements() > 1
 }

@@ -13,7 +13,11 @@ use crate::plan::request::{Request, Site};
 use crate::reference::Array;
 use crate::tensor::TensorType;
 
+mod compose;
 pub mod epilogue;
+mod expect;
+pub mod shape;
+pub mod view;
 pub mod window;
 
 /// What every operator can say about itself.
@@ -35,6 +39,11 @@ pub trait Operator {
     /// The kernel calls that compute it; several where one is not enough (one an operand of a
     /// concatenation). Empty when [`Operator::is_view`].
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault>;
+
+    /// Whether its constant operands are trained: they count as parameters.
+    fn has_weights(&self) -> bool {
+        false
+    }
 
     /// Whether the result is the first operand's bytes under another shape, so that nothing runs.
     fn is_view(&self) -> bool {

@@ -3,8 +3,12 @@
 //! A [`Tensor`] holds little-endian bytes as ONNX files do; weights stay slices of the file they came
 //! from until the plan packs them. Arithmetic on tensors belongs to [`crate::reference`].
 
+use crate::error::Fault;
 use bytes::Bytes;
 use std::fmt;
+
+/// Elements of the largest tensor, dimensions of 0 taken as 1: what 31 bits can count.
+pub const MAX_ELEMENTS: usize = 1 << 31;
 
 /// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +79,21 @@ impl TensorType {
         Self { dtype, shape: shape.into() }
     }
 
+    /// A tensor type whose dimensions come from a model.
+    ///
+    /// # Errors
+    ///
+    /// More than [`MAX_ELEMENTS`] elements; so no arithmetic on sizes of a tensor that exists overflows.
+    pub fn checked(dtype: DType, shape: impl Into<Vec<usize>>) -> Result<Self, Fault> {
+        let ty = Self::new(dtype, shape);
+        let count = ty.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)));
+        if count.is_some_and(|n| n <= MAX_ELEMENTS) {
+            Ok(ty)
+        } else {
+            Err(Fault::unsupported(format!("{ty} has more than {MAX_ELEMENTS} elements")))
+        }
+    }
+
     /// `f32` of a shape.
     pub fn f32(shape: impl Into<Vec<usize>>) -> Self {
         Self::new(DType::F32, shape)
@@ -85,14 +104,14 @@ impl TensorType {
         self.shape.len()
     }
 
-    /// Number of elements.
+    /// Number of elements; `usize::MAX` where there are more.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        if self.shape.contains(&0) { 0 } else { self.shape.iter().fold(1, |n, &d| n.saturating_mul(d)) }
     }
 
-    /// Size in bytes, without padding.
+    /// Size in bytes, without padding; `usize::MAX` where there are more.
     pub fn bytes(&self) -> usize {
-        self.elements() * self.dtype.bytes()
+        self.elements().saturating_mul(self.dtype.bytes())
     }
 }
 

@@ -81,6 +81,16 @@ pub struct Memory<'a> {
 }
 
 impl Memory<'_> {
+    /// Bytes of the arena, for whoever watches a run; empty where they do not lie inside it.
+    pub fn bytes(&self, at: usize, bytes: usize) -> &[u8] {
+        match self.read(Place::Arena(at), bytes) {
+            // SAFETY: `read` checked the range; the arena is initialised, and the borrow of `self` keeps
+            // kernels from writing to it meanwhile.
+            Some(start) => unsafe { core::slice::from_raw_parts(start, bytes) },
+            None => &[],
+        }
+    }
+
     /// A pointer to `bytes` readable bytes at a place, or `None` where they do not lie inside it.
     pub(crate) fn read(&self, place: Place, bytes: usize) -> Option<*const u8> {
         let (base, len, at) = match place {

@@ -37,6 +37,40 @@ pub enum Family {
     Interpolate,
 }
 
+impl Family {
+    /// Whether kernels take a range of rows behind the step.
+    pub const fn streams(self) -> bool {
+        match self {
+            Self::Pointwise
+            | Self::Conv2d
+            | Self::Depthwise
+            | Self::Pool2d
+            | Self::GlobalPool
+            | Self::Activate
+            | Self::Combine
+            | Self::ChannelScale
+            | Self::ChannelAffine => true,
+            Self::ConvTranspose2d
+            | Self::MatMul
+            | Self::Unary
+            | Self::Binary
+            | Self::Compare
+            | Self::Select
+            | Self::Cast
+            | Self::Quantize
+            | Self::Dequantize
+            | Self::Reduce
+            | Self::ArgReduce
+            | Self::Softmax
+            | Self::LayerNorm
+            | Self::Copy
+            | Self::Fill
+            | Self::Gather
+            | Self::Interpolate => false,
+        }
+    }
+}
+
 /// Element type that a kernel computes in, or moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "names of Rust's own types")]

@@ -1,14 +1,82 @@
-//! A permutation of the dimensions.
+//! A permutation of the dimensions, and the spellings that are reshapes around one.
 
-use super::Operator;
+use super::view::{self, View};
+use super::{Operator, reshape, shape};
 use crate::error::Fault;
-use crate::onnx::Spelling;
+use crate::graph::NodeId;
+use crate::onnx::{Call, Spelling};
 use crate::plan::request::{Request, Site};
 use crate::reference::Array;
-use crate::tensor::TensorType;
+use crate::tensor::{TensorType, dims};
 
-/// ONNX spellings.
-pub const ONNX: &[Spelling] = &[];
+/// `Transpose`, `DepthToSpace`, `SpaceToDepth`.
+pub const ONNX: &[Spelling] = &[
+    ("Transpose", import),
+    ("DepthToSpace", import_depth_to_space),
+    ("SpaceToDepth", import_space_to_depth),
+];
+
+/// Without `perm` the dimensions are reversed.
+fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
+    let input = call.input(0)?;
+    let rank = call.ty(input).rank();
+    let permutation: Vec<usize> = match call.attributes.ints("perm")? {
+        Some(perm) => perm.iter().map(|&axis| shape::axis(axis, rank)).collect::<Result<_, _>>()?,
+        None => (0..rank).rev().collect(),
+    };
+    if permutation.iter().copied().eq(0..rank) {
+        return Ok(vec![input]);
+    }
+    Ok(vec![call.emit(Transpose { permutation }, &[input])?])
+}
+
+/// Channel `(by·b + bx)·C + c` (DCR) or `(c·b + by)·b + bx` (CRD) goes to row `y·b + by`, column `x·b + bx`.
+fn import_depth_to_space(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
+    let (input, block) = map_and_block(call)?;
+    let [n, h, w, c] = nhwc(call, input)?;
+    let depth = c / block / block;
+    if depth * block * block != c {
+        return Err(Fault::model(format!("{c} channels do not divide into blocks of {block}x{block}")));
+    }
+    let (apart, permutation) = match call.attributes.string("mode")?.as_deref() {
+        None | Some("DCR") => (vec![n, h, w, block, block, depth], vec![0, 1, 3, 2, 4, 5]),
+        Some("CRD") => (vec![n, h, w, depth, block, block], vec![0, 1, 4, 2, 5, 3]),
+        Some(mode) => return Err(Fault::model(format!("mode = {mode:?} of DepthToSpace"))),
+    };
+    let value = reshape::emit(call, input, apart)?;
+    let value = call.emit(Transpose { permutation }, &[value])?;
+    let value = reshape::emit(call, value, vec![n, h * block, w * block, depth])?;
+    Ok(vec![call.to_nchw(value)?])
+}
+
+fn import_space_to_depth(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
+    let (input, block) = map_and_block(call)?;
+    let [n, h, w, c] = nhwc(call, input)?;
+    if h % block != 0 || w % block != 0 {
+        return Err(Fault::model(format!("{h}x{w} does not divide into blocks of {block}x{block}")));
+    }
+    let value = reshape::emit(call, input, vec![n, h / block, block, w / block, block, c])?;
+    let value = call.emit(Transpose { permutation: vec![0, 1, 3, 2, 4, 5] }, &[value])?;
+    let value = reshape::emit(call, value, vec![n, h / block, w / block, block * block * c])?;
+    Ok(vec![call.to_nchw(value)?])
+}
+
+/// The first operand in NHWC, and the block size.
+fn map_and_block(call: &mut Call<'_>) -> Result<(NodeId, usize), Fault> {
+    let block = call.attributes.int("blocksize")?.unwrap_or(0);
+    let block = usize::try_from(block)
+        .ok()
+        .filter(|b| (1..=1 << 15).contains(b))
+        .ok_or_else(|| Fault::model(format!("blocksize = {block}")))?;
+    let input = call.input(0)?;
+    Ok((call.to_nhwc(input)?, block))
+}
+
+fn nhwc(call: &Call<'_>, value: NodeId) -> Result<[usize; 4], Fault> {
+    let ty = call.ty(value);
+    <[usize; 4]>::try_from(ty.shape.as_slice())
+        .map_err(|_| Fault::model(format!("{ty} is not a map of four dimensions")))
+}
 
 /// A permutation of the dimensions.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,20 +85,67 @@ pub struct Transpose {
     pub permutation: Vec<usize>,
 }
 
+impl Transpose {
+    fn view(&self, input: &TensorType) -> View {
+        let whole = View::whole(&input.shape);
+        View { offset: 0, strides: self.permutation.iter().map(|&axis| whole.strides[axis]).collect() }
+    }
+}
+
 impl Operator for Transpose {
-    fn infer(&self, _operands: &[TensorType]) -> Result<TensorType, Fault> {
-        Err(Fault::unsupported("Transpose"))
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Fault> {
+        let [input] = shape::operands("transpose", operands)?;
+        let mut sorted = self.permutation.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..input.rank()) {
+            let text = dims(&self.permutation);
+            return Err(Fault::model(format!("{text} is no permutation of the dimensions of {input}")));
+        }
+        let shape: Vec<usize> = self.permutation.iter().map(|&axis| input.shape[axis]).collect();
+        Ok(TensorType::new(input.dtype, shape))
     }
 
-    fn eval(&self, _operands: &[&Array], ty: &TensorType) -> Array {
-        Array::zeros(ty)
+    fn eval(&self, operands: &[&Array], ty: &TensorType) -> Array {
+        operands[0].gather(ty.clone(), self.view(&operands[0].ty).index(&ty.shape))
     }
 
     fn describe(&self) -> String {
-        "transpose".into()
+        format!("transpose {}", dims(&self.permutation))
     }
 
-    fn lower(&self, _site: &Site<'_>) -> Result<Vec<Request>, Fault> {
-        Ok(Vec::new())
+    fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
+        let [input] = shape::operands("transpose", site.operands)?;
+        let to = &site.output.shape;
+        Ok(vec![view::copy(input.dtype, to, 0, &self.view(input), &View::whole(to))?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::request::Arg;
+
+    #[test]
+    fn nchw_to_nhwc_moves_channels_inside() {
+        let input = Array::float([1, 2, 2, 2], (0..8).map(f64::from).collect());
+        let op = Transpose { permutation: vec![0, 2, 3, 1] };
+        let ty = op.infer(std::slice::from_ref(&input.ty)).unwrap();
+        assert_eq!(op.eval(&[&input], &ty).floats(), [0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]);
+    }
+
+    #[test]
+    fn nchw_to_nhwc_is_a_copy_of_two_dimensions() {
+        let operands = [TensorType::f32([1, 3, 4, 5])];
+        let output = TensorType::f32([1, 4, 5, 3]);
+        let site = Site { operands: &operands, constants: &[None], output: &output };
+        let request = &Transpose { permutation: vec![0, 2, 3, 1] }.lower(&site).unwrap()[0];
+        assert_eq!(request.fields[2], ("shape", Arg::Usizes(vec![1, 1, 1, 1, 20, 3])));
+        assert_eq!(request.fields[3], ("input_strides", Arg::Isizes(vec![0, 0, 0, 0, 1, 20])));
+    }
+
+    #[test]
+    fn a_dimension_named_twice_is_no_permutation() {
+        assert!(Transpose { permutation: vec![0, 0] }.infer(&[TensorType::f32([2, 2])]).is_err());
+        assert!(Transpose { permutation: vec![0] }.infer(&[TensorType::f32([2, 2])]).is_err());
     }
 }

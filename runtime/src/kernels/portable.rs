@@ -1,62 +1,50 @@
 //! Kernels in plain Rust, for any CPU.
 //!
-//! Those of the fast families are the generic algorithms over vectors of four numbers; weights are packed as
-//! for AVX2, so that a module with both variants holds them once.
+//! The fast families are in `fast`. Families that are executed as a whole are plain loops over slices: they take a step, borrow its result
+//! and its operands from the memory through `access`, and return without a change when that fails.
 
-use super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool};
-use super::told;
-use super::vector::{Lanes, Portable};
-use crate::memory::Memory;
-use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, Pointwise, Pool2d,
+mod access;
+mod arg_reduce;
+mod binary;
+mod broadcast;
+mod cast;
+mod channels;
+mod compare;
+mod copy;
+mod dequantize;
+mod fast;
+mod fill;
+mod fold;
+mod gather;
+mod interpolate;
+mod layer_norm;
+mod matmul;
+mod quantize;
+mod reduce;
+mod select;
+mod softmax;
+mod strided;
+#[cfg(test)]
+mod testing;
+mod unary;
+
+pub use arg_reduce::{arg_reduce_f32, arg_reduce_i8, arg_reduce_i32, arg_reduce_i64, arg_reduce_u8};
+pub use binary::{binary_bool, binary_f32, binary_i8, binary_i32, binary_i64, binary_u8};
+pub use cast::cast;
+pub use compare::{compare_f32, compare_i8, compare_i32, compare_i64, compare_u8};
+pub use copy::{copy_b1, copy_b4, copy_b8};
+pub use dequantize::dequantize;
+pub use fast::{
+    activate_f32, channel_affine_f32, channel_scale_f32, combine_f32, conv2d_f32_4x8, conv2d_f32_grouped,
+    dwconv2d_f32_9p8c, dwconv2d_f32_25p8c, dwconv2d_f32_generic, gemm_f32_4x8, global_pool_f32, pool2d_f32,
 };
-use core::ops::Range;
-
-type F32x4 = Lanes<4>;
-
-macro_rules! kernels {
-    ($($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(memory: &mut Memory<'_>, step: &$Step, rows: Range<usize>) {
-            told($run(Portable, memory, step, rows));
-        }
-    )*};
-}
-
-kernels! {
-    /// Pointwise convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
-    gemm_f32_4x8: Pointwise = gemm::run::<F32x4, 16, 4>;
-
-    /// Dense convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
-    conv2d_f32_4x8: Conv2d = conv2d::run::<F32x4, 16, 4>;
-
-    /// Convolution in groups; weights row-major.
-    conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;
-
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights padded to 8 channels.
-    dwconv2d_f32_9p8c: Depthwise = depthwise::square::<F32x4, 8, 3>;
-
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights padded to 8 channels.
-    dwconv2d_f32_25p8c: Depthwise = depthwise::square::<F32x4, 8, 5>;
-
-    /// Any depthwise convolution; weights padded to 8 channels.
-    dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x4, 8>;
-
-    /// Pooling over a window.
-    pool2d_f32: Pool2d = pool::window::<F32x4>;
-
-    /// Mean or maximum over a whole map; its output holds sums until the last row.
-    global_pool_f32: GlobalPool = pool::global::<F32x4>;
-
-    /// An activation by itself.
-    activate_f32: Activate = elementwise::activate::<F32x4>;
-
-    /// An operation on two maps; not the bit operations.
-    combine_f32: Combine = elementwise::combine::<F32x4>;
-
-    /// Each channel times a factor.
-    channel_scale_f32: ChannelScale = elementwise::channel_scale::<F32x4>;
-
-    /// Each channel times a constant plus a constant.
-    channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x4>;
-}
+pub use fill::{fill_b1, fill_b4, fill_b8};
+pub use gather::{gather_b1, gather_b4, gather_b8};
+pub use interpolate::interpolate_f32;
+pub use layer_norm::layer_norm_f32;
+pub use matmul::matmul_f32;
+pub use quantize::quantize_f32;
+pub use reduce::{reduce_f32, reduce_i8, reduce_i32, reduce_i64, reduce_u8};
+pub use select::{select_b1, select_b4, select_b8};
+pub use softmax::softmax_f32;
+pub use unary::{unary_bool, unary_f32, unary_i8, unary_i32, unary_i64, unary_u8};

@@ -1,0 +1,176 @@
+//! For a user's `build.rs`: compile a model into `OUT_DIR`.
+//!
+//! ```no_run
+//! fn main() -> mobilec::Result {
+//!     mobilec::Build::onnx("models/mobilenet_v2.onnx").emit("classifier")
+//! }
+//! ```
+//!
+//! and in the crate, `mobilec_runtime::include_model!(classifier);`.
+
+use crate::driver::{self, Compiled, Options};
+use crate::error::{Error, Fault, Result};
+use crate::files;
+use crate::onnx::ImportOptions;
+use mobilec_targets::{Target, by_name};
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// A model to compile, and how. Methods chain; [`Build::emit`] does it.
+#[derive(Clone, Debug)]
+pub struct Build {
+    path: PathBuf,
+    target: Option<String>,
+    budget: Budget,
+    import: ImportOptions,
+}
+
+/// What the module may need at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    ram_bytes: Option<usize>,
+    flash_bytes: Option<usize>,
+}
+
+impl Budget {
+    /// No limits.
+    pub const fn new() -> Self {
+        Self { ram_bytes: None, flash_bytes: None }
+    }
+
+    /// Arena of at most so many KiB.
+    #[must_use]
+    pub const fn ram_kib(mut self, kib: usize) -> Self {
+        self.ram_bytes = Some(kib * 1024);
+        self
+    }
+
+    /// Weights of at most so many KiB.
+    #[must_use]
+    pub const fn flash_kib(mut self, kib: usize) -> Self {
+        self.flash_bytes = Some(kib * 1024);
+        self
+    }
+}
+
+impl Build {
+    /// An ONNX file, relative to the crate's folder.
+    pub fn onnx(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            target: None,
+            budget: Budget::new(),
+            import: ImportOptions::default(),
+        }
+    }
+
+    /// Compiles for this target instead of the one that cargo builds for.
+    ///
+    /// Without it: `x86-64` when cargo builds for 64-bit x86 (the best instruction set is found when
+    /// running), `x86-64-avx2` when the build assumes AVX2 and FMA, and `portable` otherwise.
+    #[must_use]
+    pub fn target(mut self, name: &str) -> Self {
+        self.target = Some(name.to_owned());
+        self
+    }
+
+    /// Fixes the shape of an input with symbolic dimensions.
+    #[must_use]
+    pub fn input_shape(mut self, input: &str, shape: &[usize]) -> Self {
+        self.import.input_shapes.insert(input.to_owned(), shape.to_vec());
+        self
+    }
+
+    /// The build fails when the module would need more.
+    #[must_use]
+    pub const fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Writes `OUT_DIR/NAME.rs` and `OUT_DIR/NAME.weights.bin` and tells cargo when to do so again.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the model; a budget that is exceeded, with what needs the memory.
+    pub fn emit(self, name: &str) -> Result {
+        let out = PathBuf::from(variable("OUT_DIR")?);
+        let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+        let path = root.join(&self.path);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let target = self.chosen_target()?;
+        let model = files::model(&path, self.import.clone())?;
+        for location in model.import.external.keys() {
+            println!("cargo::rerun-if-changed={}", path.with_file_name(location).display());
+        }
+        let options = Options::new(target, name);
+        let compiled = driver::compile(&model, &options)?;
+        self.within_budget(&model.name, &compiled)?;
+        let module = compiled.module();
+        files::write_if_changed(&out.join(format!("{name}.weights.bin")), &module.weights)?;
+        files::write_if_changed(&out.join(format!("{name}.rs")), module.source.as_bytes())
+    }
+
+    fn chosen_target(&self) -> Result<&'static Target> {
+        let name = self.target.clone().unwrap_or_else(|| default_target(&cargo_cfg()).to_owned());
+        by_name(&name).ok_or_else(|| unknown_target(&name))
+    }
+
+    fn within_budget(&self, model: &str, compiled: &Compiled) -> Result {
+        let plan = &compiled.plan;
+        let over = |what: &str, need: usize, limit: Option<usize>| {
+            limit.filter(|&limit| need > limit).map(|limit| {
+                Fault::target(format!("{what} needs {need} bytes, {limit} are allowed\n{}", plan.text()))
+                    .help("raise the budget, or take a network of smaller width or resolution")
+            })
+        };
+        let faults = [
+            over("the arena", plan.arena_bytes, self.budget.ram_bytes),
+            over("the weights", plan.weights.len(), self.budget.flash_bytes),
+        ];
+        match faults.into_iter().flatten().next() {
+            Some(fault) => Err(Error::whole(format!("{model} exceeds its budget"), fault)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error for a target name that does not exist.
+pub fn unknown_target(name: &str) -> Error {
+    let known: Vec<&str> = mobilec_targets::ALL.iter().map(|target| target.name).collect();
+    Error::Usage(format!("there is no target {name}; there are {} and native", known.join(", ")))
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).map_err(|_| {
+        Error::Usage(format!("{name} is not set: Build::emit is for a build.rs that cargo runs"))
+    })
+}
+
+fn cargo_cfg() -> (String, String) {
+    let get = |name: &str| env::var(name).unwrap_or_default();
+    (get("CARGO_CFG_TARGET_ARCH"), get("CARGO_CFG_TARGET_FEATURE"))
+}
+
+fn default_target((arch, features): &(String, String)) -> &'static str {
+    let has = |feature: &str| features.split(',').any(|f| f == feature);
+    match arch.as_str() {
+        "x86_64" if has("avx2") && has("fma") => "x86-64-avx2",
+        "x86_64" => "x86-64",
+        _ => "portable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_follows_what_cargo_builds_for() {
+        let target = |arch: &str, features: &str| default_target(&(arch.into(), features.into()));
+        assert_eq!(target("x86_64", "fxsr,sse2"), "x86-64");
+        assert_eq!(target("x86_64", "avx,avx2,fma"), "x86-64-avx2");
+        assert_eq!(target("aarch64", "neon"), "portable");
+        assert_eq!(target("arm", ""), "portable");
+    }
+}

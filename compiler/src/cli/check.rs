@@ -1,0 +1,242 @@
+//! `mobilec check`
+
+use super::model::{self, ModelArguments};
+use super::samples::{InputArguments, Sample};
+use clap::Args;
+use mobilec::driver::Compiled;
+use mobilec::error::Fault;
+use mobilec::harness::Program;
+use mobilec::reference::{self, Array};
+use mobilec::tensor::{Tensor, TensorType};
+use mobilec::{Error, Result, files};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Compares the emitted code with the reference interpreter.
+#[derive(Args)]
+pub struct Check {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Compare the first output with this tensor as well
+    #[arg(long, value_name = "G.npy")]
+    expect: Option<PathBuf>,
+    /// What to generate code for
+    #[arg(long, default_value = "native", value_name = "T")]
+    target: String,
+    /// Largest error that passes, as a share of the largest absolute reference value of the tensor
+    #[arg(long, default_value_t = 1e-4, value_name = "X")]
+    tolerance: f64,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// How far two tensors are apart.
+#[derive(Clone, Copy, Debug, Default)]
+struct Difference {
+    max: f64,
+    mean: f64,
+    /// Largest absolute value of the reference.
+    scale: f64,
+    /// Elements that differ, of integer tensors.
+    mismatched: usize,
+    integer: bool,
+}
+
+impl Difference {
+    fn between(got: &Tensor, want: &[f64]) -> Self {
+        let got_values = got.to_f64();
+        let mut result = Self { integer: !got.ty.dtype.is_float(), ..Self::default() };
+        for (g, w) in got_values.iter().zip(want) {
+            let same = g == w || (g.is_nan() && w.is_nan());
+            let error = if same { 0.0 } else { (g - w).abs() };
+            // A NaN on one side only is as wrong as can be.
+            result.max = if error.is_nan() { f64::INFINITY } else { result.max.max(error) };
+            result.mean += error / want.len().max(1) as f64;
+            result.scale = if w.is_finite() { result.scale.max(w.abs()) } else { result.scale };
+            result.mismatched += usize::from(!same);
+        }
+        result
+    }
+
+    fn relative(&self) -> f64 {
+        if self.max == 0.0 { 0.0 } else { self.max / self.scale.max(f64::MIN_POSITIVE) }
+    }
+
+    /// Floats within the tolerance; integers, which are rounded floats here, within one step.
+    fn passes(&self, tolerance: f64) -> bool {
+        if self.integer { self.max <= 1.0 } else { self.relative() <= tolerance }
+    }
+}
+
+impl Check {
+    /// Compares every layer and every output.
+    pub fn execute(&self) -> Result {
+        let target = model::target(&self.target)?;
+        let source = self.model.open()?;
+        let compiled = model::compile(&source, target, true)?;
+        let samples = self.input.load_or_random(&compiled.plan.inputs)?;
+        let program = model::build(&compiled, true)?;
+        let mut ok = true;
+        let mut objects = Vec::new();
+        for (at, sample) in samples.iter().enumerate() {
+            let (layers, outputs) = self.compare(&compiled, &program, sample)?;
+            let expected = self.expected(&compiled, &program, sample, at)?;
+            let worst = outputs.iter().chain(&expected).chain(layers.iter().map(|(_, d)| d));
+            let passes = worst.clone().all(|difference| difference.passes(self.tolerance));
+            ok &= passes;
+            let object = self.object(&source.name, passes, &layers, &outputs, expected.as_ref());
+            if self.json {
+                objects.push(object);
+            } else {
+                self.show(sample, passes, &layers, &outputs, expected.as_ref())?;
+            }
+        }
+        if self.json {
+            let single = if objects.len() == 1 { objects.pop() } else { None };
+            super::print_json(&single.unwrap_or(objects.into()))?;
+        }
+        if ok {
+            return Ok(());
+        }
+        let message = "the emitted code differs from the reference by more than --tolerance allows";
+        Err(Error::whole(format!("{} does not pass", source.name), Fault::bug(message)))
+    }
+
+    /// Each layer against the fused graph, and the outputs against the graph as imported.
+    fn compare(
+        &self,
+        compiled: &Compiled,
+        program: &Program,
+        sample: &Sample,
+    ) -> Result<(Vec<(String, Difference)>, Vec<Difference>)> {
+        let arrays: Vec<Array> = sample.tensors.iter().map(Array::from).collect();
+        let refused = |fault| Error::whole("the reference interpreter refuses the input", fault);
+        let fused = reference::run(&compiled.fused, &arrays).map_err(refused)?;
+        let imported = reference::run(&compiled.imported, &arrays).map_err(refused)?;
+        let observed = program.observe(&sample.bytes())?;
+        let mut layers = Vec::new();
+        for (at, layer) in compiled.plan.layers.iter().enumerate() {
+            let Some(want) = fused.get(&layer.node) else { continue };
+            let value =
+                observed.iter().rev().find(|(number, _)| *number == at).map(|(_, value)| value.clone());
+            let got = as_tensor(value.unwrap_or_default(), &layer.output)?;
+            layers.push((layer.name.clone(), Difference::between(&got, &want.to_floats())));
+        }
+        let values = observed_outputs(compiled, &observed)?;
+        let outputs = compiled
+            .imported
+            .outputs()
+            .iter()
+            .zip(values)
+            .filter_map(|((_, node), got)| Some(Difference::between(&got, &imported.get(node)?.to_floats())))
+            .collect();
+        Ok((layers, outputs))
+    }
+
+    fn expected(
+        &self,
+        compiled: &Compiled,
+        program: &Program,
+        sample: &Sample,
+        at: usize,
+    ) -> Result<Option<Difference>> {
+        let Some(path) = &self.expect else { return Ok(None) };
+        let want = files::read_npy(path)?;
+        let observed = program.observe(&sample.bytes())?;
+        let got = observed_outputs(compiled, &observed)?.into_iter().next();
+        let Some(got) = got else { return Ok(None) };
+        let count = got.ty.elements();
+        let values = want.to_f64();
+        match values.get(at * count..(at + 1) * count) {
+            Some(part) if want.ty.dtype == got.ty.dtype => Ok(Some(Difference::between(&got, part))),
+            _ => Err(Error::whole(
+                path.display().to_string(),
+                Fault::model(format!("it holds {}, the output is {}", want.ty, got.ty)),
+            )),
+        }
+    }
+
+    fn object(
+        &self,
+        model: &str,
+        ok: bool,
+        layers: &[(String, Difference)],
+        outputs: &[Difference],
+        expected: Option<&Difference>,
+    ) -> serde_json::Value {
+        let all = || outputs.iter().chain(expected);
+        let max = |f: fn(&Difference) -> f64| all().map(f).fold(0.0, f64::max);
+        let rows: Vec<serde_json::Value> = layers
+            .iter()
+            .map(|(name, d)| {
+                json!({ "name": name, "max_abs_error": d.max, "mean_abs_error": d.mean, "max_rel_error": d.relative() })
+            })
+            .collect();
+        json!({
+            "model": model, "target": self.target, "ok": ok,
+            "max_abs_error": max(|d| d.max), "max_rel_error": max(Difference::relative),
+            "layers": rows,
+            "mismatched_bytes": all().filter(|d| d.integer).map(|d| d.mismatched).sum::<usize>(),
+        })
+    }
+
+    fn show(
+        &self,
+        sample: &Sample,
+        ok: bool,
+        layers: &[(String, Difference)],
+        outputs: &[Difference],
+        expected: Option<&Difference>,
+    ) -> Result {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(comfy_table::presets::NOTHING);
+        table.set_header(["layer", "max error", "mean error", "of largest", ""]);
+        let row = |name: &str, d: &Difference| {
+            let verdict = if d.passes(self.tolerance) { "" } else { "differs" };
+            [
+                name.to_owned(),
+                format!("{:.3e}", d.max),
+                format!("{:.3e}", d.mean),
+                format!("{:.1e}", d.relative()),
+                verdict.to_owned(),
+            ]
+        };
+        for (name, difference) in layers {
+            table.add_row(row(name, difference));
+        }
+        for difference in outputs {
+            table.add_row(row("(output, against the model as imported)", difference));
+        }
+        if let Some(difference) = expected {
+            table.add_row(row("(output, against --expect)", difference));
+        }
+        let first = layers.iter().find(|(_, d)| !d.passes(self.tolerance));
+        let diverges =
+            first.map_or(String::new(), |(name, _)| format!("; {name} is the first layer that diverges"));
+        let verdict = if ok { "agrees".to_owned() } else { format!("differs{diverges}") };
+        super::print(&format!("{table}\n{}: {verdict}\n", sample.name))
+    }
+}
+
+fn as_tensor(bytes: Vec<u8>, ty: &TensorType) -> Result<Tensor> {
+    Tensor::new(ty.clone(), bytes.into()).ok_or_else(|| {
+        Error::whole("the program shows a layer wrongly", Fault::bug(format!("a value of {ty}")))
+    })
+}
+
+/// The outputs, each from the last layer that made it.
+fn observed_outputs(compiled: &Compiled, observed: &[(usize, Vec<u8>)]) -> Result<Vec<Tensor>> {
+    let plan = &compiled.plan;
+    plan.outputs
+        .iter()
+        .map(|port| {
+            let node = plan.buffer(port.buffer).node;
+            let layer = plan.layers.iter().position(|layer| layer.node == node);
+            let value = observed.iter().rev().find(|(number, _)| Some(*number) == layer);
+            as_tensor(value.map(|(_, value)| value.clone()).unwrap_or_default(), &port.ty)
+        })
+        .collect()
+}

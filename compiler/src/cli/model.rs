@@ -1,0 +1,108 @@
+//! The arguments that name a model and a target, and what they stand for.
+
+use clap::Args;
+use mobilec::build::unknown_target;
+use mobilec::driver::{self, Compiled, Model, Options};
+use mobilec::harness::{self, Program};
+use mobilec::onnx::ImportOptions;
+use mobilec::{Error, Result, files};
+use mobilec_targets::{Target, by_name};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A model, and what it leaves open.
+#[derive(Args, Clone)]
+pub struct ModelArguments {
+    /// An ONNX file
+    pub model: PathBuf,
+    /// Shape of an input with symbolic dimensions
+    #[arg(long, value_name = "NAME=1,3,224,224")]
+    input_shape: Vec<String>,
+    /// Make a graph input a constant
+    #[arg(long, value_name = "NAME=FILE.npy")]
+    const_input: Vec<String>,
+    /// Cut the model at this value, which becomes an output
+    #[arg(long, value_name = "NAME")]
+    until_output: Vec<String>,
+}
+
+impl ModelArguments {
+    /// Reads the model.
+    pub fn open(&self) -> Result<Model> {
+        let mut import =
+            ImportOptions { until_outputs: self.until_output.clone(), ..ImportOptions::default() };
+        for text in &self.input_shape {
+            let (name, shape) = pair(text, "--input-shape", "NAME=1,3,224,224")?;
+            let dims: Result<Vec<usize>, _> = shape.split([',', 'x']).map(|d| d.trim().parse()).collect();
+            let dims =
+                dims.map_err(|_| Error::Usage(format!("--input-shape {text}: {shape} is not a shape")))?;
+            import.input_shapes.insert(name, dims);
+        }
+        for text in &self.const_input {
+            let (name, file) = pair(text, "--const-input", "NAME=FILE.npy")?;
+            import.constants.insert(name, files::read_npy(file.as_ref())?);
+        }
+        files::model(&self.model, import)
+    }
+
+    /// The same arguments as words of a command line, for a module's header: no folder of this machine.
+    pub fn words(&self) -> String {
+        let mut words = vec![self.model.file_name().unwrap_or_default().to_string_lossy().into_owned()];
+        for (flag, values) in [
+            ("--input-shape", &self.input_shape),
+            ("--const-input", &self.const_input),
+            ("--until-output", &self.until_output),
+        ] {
+            words.extend(values.iter().map(|value| format!("{flag} {value}")));
+        }
+        words.join(" ")
+    }
+}
+
+/// Splits `NAME=VALUE` at the last `=` that leaves a name: names may hold `=`, values hold none.
+pub fn pair(text: &str, flag: &str, form: &str) -> Result<(String, String)> {
+    match text.rsplit_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Error::Usage(format!("{flag} {text}: it takes {form}"))),
+    }
+}
+
+/// The target of that name; `native` is the best for this CPU.
+pub fn target(name: &str) -> Result<&'static Target> {
+    if name == "native" {
+        return Ok(native());
+    }
+    by_name(name).ok_or_else(|| unknown_target(name))
+}
+
+fn native() -> &'static Target {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        return &mobilec_targets::X86_64_AVX2;
+    }
+    &mobilec_targets::PORTABLE
+}
+
+/// Compiles for running here, and shows the notes.
+pub fn compile(model: &Model, target: &'static Target, observe: bool) -> Result<Compiled> {
+    let options = Options { observe, ..Options::new(target, harness::MODULE_NAME) };
+    let compiled = driver::compile(model, &options)?;
+    show_notes(&compiled);
+    Ok(compiled)
+}
+
+/// Notes go to standard error.
+pub fn show_notes(compiled: &Compiled) {
+    for note in &compiled.notes {
+        eprintln!("note: {note}");
+    }
+}
+
+/// Builds, with a spinner on a terminal.
+pub fn build(compiled: &Compiled, observe: bool) -> Result<Program> {
+    let spinner = indicatif::ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let program = harness::build(compiled, observe, &mut |text| spinner.set_message(text.to_owned()));
+    spinner.finish_and_clear();
+    program
+}

@@ -1,0 +1,226 @@
+//! What the user of a module sees: constants with units, types, and `run`.
+
+use super::{ModuleOptions, names, runtime_path};
+use crate::plan::{Plan, Port, Space};
+use crate::tensor::{DType, TensorType};
+use mobilec_targets::{Arch, Isa};
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+/// Sizes.
+pub fn constants(plan: &Plan) -> TokenStream {
+    let ram = plan.arena_bytes;
+    let flash = plan.weights.len();
+    let macs = plan.macs();
+    quote! {
+        use ::mobilec_runtime::{Aligned, Layer, bytes_of};
+
+        /// Bytes of [`Arena`], all the memory that [`run`] writes to but for a little stack.
+        pub const RAM_BYTES: usize = #ram;
+        /// Bytes of the weights; code comes on top.
+        pub const FLASH_BYTES: usize = #flash;
+        /// Multiply-adds of one inference.
+        pub const MACS: u64 = #macs;
+    }
+}
+
+/// The table of the network.
+pub fn layers(plan: &Plan) -> TokenStream {
+    let rows = plan.layers.iter().map(|layer| {
+        let (name, operation, macs) = (&layer.name, &layer.operation, Literal::u64_unsuffixed(layer.macs));
+        let output = layer.output.to_string();
+        quote! { Layer { name: #name, operation: #operation, output: #output, macs: #macs } }
+    });
+    quote! {
+        /// The layers in the order in which they run.
+        pub static LAYERS: &[Layer] = &[#(#rows),*];
+    }
+}
+
+/// The Rust type of a port's elements; `bool` travels as `u8`.
+fn element(dtype: DType) -> Ident {
+    match dtype {
+        DType::Bool => format_ident!("u8"),
+        DType::F32 | DType::I8 | DType::U8 | DType::I32 | DType::I64 => format_ident!("{}", dtype.rust()),
+    }
+}
+
+fn array(ty: &TensorType) -> TokenStream {
+    let (element, len) = (element(ty.dtype), Literal::usize_unsuffixed(ty.elements()));
+    quote! { [#element; #len] }
+}
+
+/// Identifiers of inputs or outputs.
+fn idents(ports: &[Port], prefix: &str) -> Vec<Ident> {
+    names::distinct(ports.iter().map(|port| port.name.as_str()), prefix)
+}
+
+/// Shapes, and the types `Arena`, `Input` and `Output`.
+pub fn ports(plan: &Plan) -> TokenStream {
+    let inputs = port_types(&plan.inputs, "input");
+    let outputs = port_types(&plan.outputs, "output");
+    let all = (plan.outputs.len() != 1).then(|| {
+        let idents = idents(&plan.outputs, "output");
+        let docs = plan.outputs.iter().map(|port| port_doc(port));
+        let types = plan.outputs.iter().map(|port| array(&port.ty));
+        quote! {
+            /// The results of one run, in the arena.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Outputs<'a> { #(#[doc = #docs] pub #idents: &'a #types),* }
+        }
+    });
+    quote! {
+        /// The memory of a run. A `static`, or on the heap: `Arena::boxed()` with the runtime's feature `alloc`.
+        pub type Arena = ::mobilec_runtime::Arena<RAM_BYTES>;
+        #inputs
+        #outputs
+        #all
+    }
+}
+
+fn port_doc(port: &Port) -> String {
+    let name: String = port.name.chars().filter(|c| !c.is_control()).collect();
+    format!(" `{}`: `{}`, row-major.", name.replace('`', "'"), port.ty)
+}
+
+fn port_types(ports: &[Port], kind: &str) -> TokenStream {
+    let idents = idents(ports, kind);
+    let single = ports.len() == 1;
+    let items = ports.iter().zip(&idents).map(|(port, ident)| {
+        let shout = kind.to_ascii_uppercase();
+        let (shape, alias) = if single {
+            (format_ident!("{shout}_SHAPE"), Some(format_ident!("{}", camel(kind))))
+        } else {
+            (format_ident!("{shout}_{}_SHAPE", names::shouting(ident)), None)
+        };
+        let doc = port_doc(port);
+        let rank = Literal::usize_unsuffixed(port.ty.rank());
+        let dims = port.ty.shape.iter().map(|&d| Literal::usize_unsuffixed(d));
+        let array = array(&port.ty);
+        let alias = alias.map(|alias| quote! { #[doc = #doc] pub type #alias = #array; });
+        let shape_doc = format!(" Shape of `{ident}`.");
+        quote! {
+            #alias
+            #[doc = #shape_doc]
+            pub const #shape: [usize; #rank] = [#(#dims),*];
+        }
+    });
+    quote! { #(#items)* }
+}
+
+fn camel(kind: &str) -> String {
+    let mut letters = kind.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+/// `run`, and `run_observed` where it is asked for.
+pub fn run(plan: &Plan, options: &ModuleOptions) -> TokenStream {
+    let plain = if options.observe { TokenStream::new() } else { entry(plan, false) };
+    let observed = options.observe.then(|| entry(plan, true));
+    let supported = supported(plan);
+    quote! { #supported #plain #observed }
+}
+
+fn entry(plan: &Plan, observe: bool) -> TokenStream {
+    let inputs = idents(&plan.inputs, "input");
+    let input_types = plan.inputs.iter().map(|port| array(&port.ty));
+    let (result, value) = results(plan);
+    let dispatch = dispatch(plan, observe);
+    let (name, observer, doc) = if observe {
+        let doc = " Runs the network and shows each layer's number and value as it is made.";
+        (format_ident!("run_observed"), quote! { , observer: &mut dyn FnMut(usize, &[u8]) }, doc)
+    } else {
+        (format_ident!("run"), TokenStream::new(), " Runs the network. It cannot fail and allocates nothing.")
+    };
+    let panics = needs_cpu(plan).then(|| {
+        let doc = format!(
+            "\n # Panics\n\n On a CPU without {}; see [`is_supported`]. Never when that is a target feature of the build.",
+            plan.target.about
+        );
+        quote! { #[doc = #doc] }
+    });
+    quote! {
+        #[doc = #doc]
+        #panics
+        pub fn #name<'a>(arena: &'a mut Arena, #(#inputs: &#input_types),* #observer) -> #result {
+            let inputs = [#(bytes_of(#inputs)),*];
+            let m = &mut arena.memory(&WEIGHTS.0, &inputs);
+            #dispatch
+            #value
+        }
+    }
+}
+
+fn results(plan: &Plan) -> (TokenStream, TokenStream) {
+    let views: Vec<TokenStream> = plan
+        .outputs
+        .iter()
+        .map(|port| {
+            let at = match plan.buffer(port.buffer).space {
+                Space::Arena(at) => at,
+                Space::Input(_) | Space::Weights(_) => 0,
+            };
+            let (element, at) = (element(port.ty.dtype), Literal::usize_unsuffixed(at));
+            let len = Literal::usize_unsuffixed(port.ty.elements());
+            quote! { arena.view::<#element, #at, #len>() }
+        })
+        .collect();
+    if let [view] = &views[..] {
+        return (quote! { &'a Output }, view.clone());
+    }
+    let idents = idents(&plan.outputs, "output");
+    (quote! { Outputs<'a> }, quote! { let arena = &*arena; Outputs { #(#idents: #views),* } })
+}
+
+fn needs_cpu(plan: &Plan) -> bool {
+    !plan.variants().contains(&Isa::Portable)
+}
+
+fn supported(plan: &Plan) -> TokenStream {
+    if !needs_cpu(plan) {
+        return TokenStream::new();
+    }
+    let detections = plan.variants().iter().filter_map(|isa| isa.token()).map(|path| {
+        let path = runtime_path(path);
+        quote! { ::mobilec_runtime::#path::detect().is_some() }
+    });
+    let doc = format!(" Whether this CPU can run the module: {}.", plan.target.about);
+    quote! {
+        #[doc = #doc]
+        pub fn is_supported() -> bool { #(#detections)||* }
+    }
+}
+
+/// The first instruction set that the CPU has.
+fn dispatch(plan: &Plan, observe: bool) -> TokenStream {
+    let observer = observe.then(|| quote! { , observer });
+    let mut chain = if needs_cpu(plan) {
+        let name = plan.target.name;
+        quote! { ::mobilec_runtime::unsupported_cpu(#name) }
+    } else {
+        quote! { portable::run(m #observer) }
+    };
+    let guarded = plan.target.arch != Arch::Portable && plan.variants().contains(&Isa::Portable);
+    for isa in plan.variants().iter().rev() {
+        let Some(path) = isa.token() else { continue };
+        let (path, module) = (runtime_path(path), format_ident!("{}", isa.module()));
+        chain = if guarded {
+            quote! {
+                #[cfg(target_arch = "x86_64")]
+                let cpu = ::mobilec_runtime::#path::detect();
+                #[cfg(target_arch = "x86_64")]
+                if let Some(cpu) = cpu { #module::run(cpu, m #observer); } else { #chain; }
+                #[cfg(not(target_arch = "x86_64"))]
+                portable::run(m #observer)
+            }
+        } else {
+            quote! {
+                match ::mobilec_runtime::#path::detect() {
+                    Some(cpu) => #module::run(cpu, m #observer),
+                    None => #chain,
+                }
+            }
+        };
+    }
+    quote! { #chain; }
+}

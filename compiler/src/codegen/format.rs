@@ -1,0 +1,57 @@
+//! Tokens to text: `prettyplease` item by item, with the `//` comments that it would drop.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+/// A statement that becomes a `//` comment when formatted.
+pub fn note(text: &str) -> TokenStream {
+    quote! { __note!(#text); }
+}
+
+/// `//` comment lines.
+pub fn comment(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("// {line}\n")).collect()
+}
+
+/// Items as formatted text.
+///
+/// Tokens that do not parse are returned as they are; rustc then says what is wrong with them, and the
+/// tests compile what is emitted.
+pub fn item(tokens: &TokenStream) -> String {
+    match syn::parse2::<syn::File>(tokens.clone()) {
+        Ok(file) => notes(&prettyplease::unparse(&file)),
+        Err(_) => tokens.to_string(),
+    }
+}
+
+/// Turns the statements of [`note`] into comments.
+fn notes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        match line.trim_start().strip_prefix("__note!(") {
+            Some(rest) => {
+                let indent = &line[..line.len() - line.trim_start().len()];
+                let literal = rest.trim_end_matches(';').trim_end_matches(')');
+                let text = syn::parse_str::<syn::LitStr>(literal).map(|s| s.value()).unwrap_or_default();
+                out.push_str(&format!("{indent}// {text}\n"));
+            }
+            None => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_become_comments_with_quotes_and_parentheses() {
+        let note = note("conv (\"a\") 3×3");
+        let text = item(&quote! { fn f() { #note g(); } });
+        assert_eq!(text, "fn f() {\n    // conv (\"a\") 3×3\n    g();\n}\n");
+    }
+}

@@ -1,0 +1,164 @@
+//! Reading models and tensors, and writing what was made: a file is replaced only by a complete new one.
+
+use crate::driver::Model;
+use crate::error::{Error, Fault, Result};
+use crate::onnx::{self, ImportOptions};
+use crate::tensor::{DType, Tensor, TensorType};
+use bytes::Bytes;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Reads a model and the external data files that it names.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
+    let bytes = Bytes::from(fs::read(path).map_err(|error| Error::io(path, error))?);
+    let name = path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for location in onnx::external_files(&name, &bytes)? {
+        if let Ok(data) = fs::read(folder.join(&location)) {
+            import.external.insert(location, Bytes::from(data));
+        }
+    }
+    Ok(Model { name, bytes, import })
+}
+
+/// Writes a file by way of a temporary one beside it, so that it is whole or unchanged.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn write(path: &Path, bytes: &[u8]) -> Result {
+    let attempt = || -> std::io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let written = fs::File::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&temporary, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    };
+    attempt().map_err(|error| Error::io(path, error))
+}
+
+/// Writes a file unless it already has that content, so that its modification time says something.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result {
+    match fs::read(path) {
+        Ok(old) if old == bytes => Ok(()),
+        _ => write(path, bytes),
+    }
+}
+
+/// Reads a `.npy` file. Double precision becomes single.
+///
+/// # Errors
+///
+/// A file that cannot be read, is no `.npy` file, or has an element type that is not supported.
+pub fn read_npy(path: &Path) -> Result<Tensor> {
+    let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+    npy(&bytes).map_err(|message| Error::whole(path.display().to_string(), Fault::model(message)))
+}
+
+fn npy(bytes: &[u8]) -> Result<Tensor, String> {
+    use npyz::{DType as NpyType, NpyFile, Order, TypeChar};
+    let file = NpyFile::new(bytes).map_err(|error| format!("not a .npy file: {error}"))?;
+    let shape: Vec<usize> = file.shape().iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
+    if file.order() != Order::C && shape.len() > 1 {
+        return Err("Fortran order is not supported; save numpy.ascontiguousarray(x)".into());
+    }
+    let NpyType::Plain(kind) = file.dtype() else { return Err("a structured array is not supported".into()) };
+    fn all<T: npyz::Deserialize>(file: NpyFile<&[u8]>) -> Result<Vec<T>, String> {
+        file.into_vec::<T>().map_err(|error| error.to_string())
+    }
+    fn tensor<const N: usize>(
+        dtype: DType,
+        shape: Vec<usize>,
+        values: Vec<[u8; N]>,
+    ) -> Result<Tensor, String> {
+        Tensor::new(TensorType::new(dtype, shape), Bytes::from(values.concat()))
+            .ok_or_else(|| "the file is shorter than its shape says".into())
+    }
+    macro_rules! read {
+        ($T:ty, $dtype:expr) => {
+            tensor($dtype, shape, all::<$T>(file)?.iter().map(|v| v.to_le_bytes()).collect())
+        };
+    }
+    match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Float, 4) => read!(f32, DType::F32),
+        (TypeChar::Float, 8) => {
+            tensor(DType::F32, shape, all::<f64>(file)?.iter().map(|&v| (v as f32).to_le_bytes()).collect())
+        }
+        (TypeChar::Int, 1) => read!(i8, DType::I8),
+        (TypeChar::Uint, 1) => read!(u8, DType::U8),
+        (TypeChar::Int, 4) => read!(i32, DType::I32),
+        (TypeChar::Int, 8) => read!(i64, DType::I64),
+        (TypeChar::Bool, _) => {
+            tensor(DType::Bool, shape, all::<bool>(file)?.iter().map(|&v| [u8::from(v)]).collect())
+        }
+        (kind, size) => Err(format!("element type {kind:?}{size} is not supported")),
+    }
+}
+
+/// A tensor as a `.npy` file.
+///
+/// # Errors
+///
+/// What the encoder says; it writes to memory.
+pub fn npy_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    use npyz::WriterBuilder as _;
+    let shape: Vec<u64> = tensor.ty.shape.iter().map(|&d| d as u64).collect();
+    let mut out = Vec::new();
+    macro_rules! write_as {
+        ($T:ty, $values:expr) => {{
+            let mut attempt = || -> std::io::Result<()> {
+                let mut writer = npyz::WriteOptions::<$T>::new()
+                    .default_dtype()
+                    .shape(&shape)
+                    .writer(&mut out)
+                    .begin_nd()?;
+                writer.extend($values)?;
+                writer.finish()
+            };
+            attempt().map_err(|error| Error::io("tensor.npy", error))?
+        }};
+    }
+    let ints = || tensor.to_i64().into_iter();
+    match tensor.ty.dtype {
+        DType::F32 => write_as!(f32, tensor.to_f32()),
+        DType::I8 => write_as!(i8, ints().map(|v| v as i8)),
+        DType::U8 => write_as!(u8, ints().map(|v| v as u8)),
+        DType::I32 => write_as!(i32, ints().map(|v| v as i32)),
+        DType::I64 => write_as!(i64, ints()),
+        DType::Bool => write_as!(bool, ints().map(|v| v != 0)),
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npy_keeps_shape_type_and_values() {
+        let tensor = Tensor::from_f32([2, 3], &[1.0, -2.5, 3.0, 0.0, 5.0, 6.0]);
+        assert_eq!(npy(&npy_bytes(&tensor).unwrap()).unwrap(), tensor);
+        let scalar = Tensor::from_i64(&[7]).reshaped([]).unwrap();
+        assert_eq!(npy(&npy_bytes(&scalar).unwrap()).unwrap(), scalar);
+    }
+
+    #[test]
+    fn a_file_that_is_no_npy_is_an_error() {
+        assert!(npy(b"PK\x03\x04").is_err());
+        assert!(npy(b"").is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! The checker: replays a plan symbolically and knows nothing of how it was made.
+//!
+//! Every byte range of the arena is owned by the row of a value that was written there last. A step may
+//! run only when every row that it reads is still whole where it should lie; what it writes takes the
+//! bytes from whoever had them. Weights and inputs are read-only and only checked for their bounds.
+
+use super::request::Rows;
+use super::{Access, Buffer, BufferId, Plan, Space, Step};
+use crate::error::Fault;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Checks a plan.
+///
+/// # Errors
+///
+/// The first step that would read a byte which no longer (or not yet) holds what it expects, or that
+/// leaves its memory; always a bug of the planner.
+pub fn check(plan: &Plan) -> Result<(), Fault> {
+    let mut memory = Memory::default();
+    for (at, region) in plan.regions.iter().enumerate() {
+        for band in 0..region.bands {
+            for step in &region.steps {
+                run(plan, &mut memory, step, band).map_err(|fault| {
+                    Fault::bug(format!(
+                        "region {at}, band {band}, layer {}: {}",
+                        plan.layers[step.layer].name, fault.message
+                    ))
+                })?;
+            }
+        }
+    }
+    for port in &plan.outputs {
+        let buffer = plan.buffer(port.buffer);
+        if buffer.rows != buffer.height || !matches!(buffer.space, Space::Arena(_)) {
+            return Err(Fault::bug(format!("output {} is not held whole in the arena", port.name)));
+        }
+        for row in 0..buffer.height {
+            memory.expect(port.buffer, buffer, row)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the bytes of a range hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    buffer: BufferId,
+    row: usize,
+    /// How many of the steps that make the row have run.
+    parts: usize,
+    /// Whether nothing more is to come.
+    complete: bool,
+}
+
+/// Disjoint ranges by start.
+#[derive(Default)]
+struct Memory {
+    ranges: BTreeMap<usize, (usize, Content)>,
+}
+
+impl Memory {
+    fn write(&mut self, range: Range<usize>, content: Content) {
+        let hit: Vec<usize> = self
+            .ranges
+            .range(..range.end)
+            .rev()
+            .take_while(|(_, (end, _))| *end > range.start)
+            .map(|(&start, _)| start)
+            .collect();
+        for start in hit {
+            self.ranges.remove(&start);
+        }
+        if !range.is_empty() {
+            self.ranges.insert(range.start, (range.end, content));
+        }
+    }
+
+    fn at(&self, range: &Range<usize>) -> Option<Content> {
+        self.ranges.get(&range.start).filter(|(end, _)| *end == range.end).map(|(_, content)| *content)
+    }
+
+    fn expect(&self, id: BufferId, buffer: &Buffer, row: usize) -> Result<(), Fault> {
+        let Space::Arena(base) = buffer.space else { return Ok(()) };
+        let range = row_range(base, buffer, row);
+        match self.at(&range) {
+            _ if range.is_empty() => Ok(()),
+            Some(Content { buffer: b, row: r, complete: true, .. }) if b == id && r == row => Ok(()),
+            Some(other) => Err(Fault::bug(format!(
+                "row {row} of {} was expected at {range:?}, which holds row {} of buffer {}{}",
+                buffer.name,
+                other.row,
+                other.buffer.0,
+                if other.complete { "" } else { ", incomplete" }
+            ))),
+            None => Err(Fault::bug(format!("row {row} of {} is not at {range:?}", buffer.name))),
+        }
+    }
+}
+
+fn row_range(base: usize, buffer: &Buffer, row: usize) -> Range<usize> {
+    let start = base + row % buffer.rows.max(1) * buffer.row_bytes;
+    start..start + buffer.row_bytes
+}
+
+fn run(plan: &Plan, memory: &mut Memory, step: &Step, band: usize) -> Result<(), Fault> {
+    bounds(plan, step)?;
+    let rows = step.bands.rows(band);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    for read in &step.reads {
+        let buffer = plan.buffer(read.buffer);
+        for row in needed(read.access, &rows, buffer) {
+            memory.expect(read.buffer, buffer, row)?;
+        }
+    }
+    write(plan, memory, step, band, &rows)
+}
+
+fn write(
+    plan: &Plan,
+    memory: &mut Memory,
+    step: &Step,
+    band: usize,
+    rows: &Range<usize>,
+) -> Result<(), Fault> {
+    let buffer = plan.buffer(step.write);
+    let Space::Arena(base) = buffer.space else {
+        return Err(Fault::bug(format!("{} is written, but does not lie in the arena", buffer.name)));
+    };
+    let (part, parts) = step.part;
+    let written: Range<usize> = match step.request.rows {
+        Rows::Whole => 0..buffer.height,
+        Rows::Window { .. } => step.write_base + rows.start..step.write_base + rows.end,
+        Rows::Accumulate => step.write_base..step.write_base + 1,
+    };
+    // Images of a batch are parts of one value but rows of their own.
+    let own_rows = !matches!(step.request.rows, Rows::Whole);
+    for row in written {
+        let range = row_range(base, buffer, row);
+        if !own_rows && part > 0 {
+            let before = memory.at(&range);
+            let fits = before.is_some_and(|c| c.buffer == step.write && c.row == row && c.parts == part);
+            if !fits {
+                return Err(Fault::bug(format!("part {part} of {} finds {before:?}", buffer.name)));
+            }
+        }
+        let complete = match step.request.rows {
+            Rows::Whole => part + 1 == parts,
+            Rows::Window { .. } => true,
+            Rows::Accumulate => band + 1 == step.bands.count,
+        };
+        memory.write(range, Content { buffer: step.write, row, parts: part + 1, complete });
+    }
+    Ok(())
+}
+
+/// Rows of the operand that a range of the result's rows needs.
+fn needed(access: Access, rows: &Range<usize>, buffer: &Buffer) -> Vec<usize> {
+    match access {
+        Access::Whole => (0..buffer.height).collect(),
+        Access::Window { kernel, stride, dilation, pad, base, height } => rows
+            .clone()
+            .flat_map(|y| (0..kernel).map(move |tap| y * stride + tap * dilation))
+            .filter_map(|position| position.checked_sub(pad))
+            .filter(|&row| row < height)
+            .map(|row| base + row)
+            .collect(),
+    }
+}
+
+/// Every buffer and constant lies inside its memory, aligned to its elements.
+fn bounds(plan: &Plan, step: &Step) -> Result<(), Fault> {
+    for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
+        let buffer = plan.buffer(id);
+        let (at, limit) = match buffer.space {
+            Space::Arena(at) => (at, plan.arena_bytes),
+            Space::Weights(at) => (at, plan.weights.len()),
+            Space::Input(_) => (0, buffer.bytes()),
+        };
+        if at + buffer.bytes() > limit || at % buffer.ty.dtype.bytes() != 0 {
+            return Err(Fault::bug(format!("{} lies at {at} of {limit} bytes", buffer.name)));
+        }
+    }
+    for range in step.weights.iter().flatten() {
+        if range.end > plan.weights.len() || range.start % 4 != 0 {
+            return Err(Fault::bug(format!("constants lie at {range:?} of {}", plan.weights.len())));
+        }
+    }
+    Ok(())
+}

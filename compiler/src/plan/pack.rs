@@ -1,0 +1,95 @@
+//! The weight blob: constants in the order and packing in which kernels read them.
+
+use super::request::Packed;
+use mobilec_targets::Layout;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Collects constants; equal bytes are stored once.
+pub struct Blob {
+    bytes: Vec<u8>,
+    align: usize,
+    known: HashMap<Vec<u8>, usize>,
+}
+
+impl Blob {
+    /// An empty blob whose entries start at multiples of `align` bytes.
+    pub fn new(align: usize) -> Self {
+        Self { bytes: Vec::new(), align, known: HashMap::new() }
+    }
+
+    /// Stores bytes, or finds them; returns where they lie.
+    pub fn intern(&mut self, bytes: Vec<u8>) -> Range<usize> {
+        let len = bytes.len();
+        let at = *self.known.entry(bytes).or_insert_with_key(|bytes| {
+            self.bytes.resize(self.bytes.len().next_multiple_of(self.align), 0);
+            self.bytes.extend_from_slice(bytes);
+            self.bytes.len() - bytes.len()
+        });
+        at..at + len
+    }
+
+    /// All bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// The bytes of constants in a kernel's layout.
+pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
+    match (packed, layout) {
+        (Packed::Raw(bytes), _) => bytes.clone(),
+        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::RowMajor) => floats(values),
+        (Packed::Matrix { values, k, n }, Layout::Panels { nr }) => floats(&panels(values, *k, *n, nr)),
+        (Packed::Channels { values, n, .. }, Layout::Panels { nr }) => floats(&padded(values, *n, nr)),
+    }
+}
+
+/// `[k, n]` → `[⌈n/nr⌉, k, nr]`, the last panel padded with zeros.
+fn panels(values: &[f32], k: usize, n: usize, nr: usize) -> Vec<f32> {
+    let mut out = vec![0.0; n.div_ceil(nr) * k * nr];
+    for (row, values) in values.chunks_exact(n.max(1)).take(k).enumerate() {
+        for (column, &value) in values.iter().enumerate() {
+            out[(column / nr * k + row) * nr + column % nr] = value;
+        }
+    }
+    out
+}
+
+/// `[taps, n]` → `[taps, ⌈n/nr⌉·nr]`, padded with zeros.
+fn padded(values: &[f32], n: usize, nr: usize) -> Vec<f32> {
+    let width = n.next_multiple_of(nr);
+    values
+        .chunks(n.max(1))
+        .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, width - row.len())))
+        .collect()
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_are_column_blocks_padded_with_zeros() {
+        let matrix: Vec<f32> = vec![1., 2., 3., 4., 5., 6.]; // 2×3
+        assert_eq!(panels(&matrix, 2, 3, 2), [1., 2., 4., 5., 3., 0., 6., 0.]);
+    }
+
+    #[test]
+    fn taps_are_padded_each() {
+        assert_eq!(padded(&[1., 2., 3., 4., 5., 6.], 3, 4), [1., 2., 3., 0., 4., 5., 6., 0.]);
+    }
+
+    #[test]
+    fn equal_constants_are_stored_once_and_aligned() {
+        let mut blob = Blob::new(16);
+        assert_eq!(blob.intern(vec![1, 2, 3]), 0..3);
+        assert_eq!(blob.intern(vec![4]), 16..17);
+        assert_eq!(blob.intern(vec![1, 2, 3]), 0..3);
+        assert_eq!(blob.into_bytes().len(), 17);
+    }
+}

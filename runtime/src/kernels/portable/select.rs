@@ -1,0 +1,41 @@
+//! `condition ? a : b` with broadcasting.
+
+use super::access::{self, told};
+use super::strided::{Walk, elements};
+use crate::memory::{Memory, Plain};
+use crate::steps::Select;
+
+/// `output[i] = condition[i] ? a[i] : b[i]` for elements of 1 byte.
+pub fn select_b1(memory: &mut Memory<'_>, step: &Select) {
+    told(run::<u8>(memory, step));
+}
+
+/// `output[i] = condition[i] ? a[i] : b[i]` for elements of 4 bytes.
+pub fn select_b4(memory: &mut Memory<'_>, step: &Select) {
+    told(run::<i32>(memory, step));
+}
+
+/// `output[i] = condition[i] ? a[i] : b[i]` for elements of 8 bytes.
+pub fn select_b8(memory: &mut Memory<'_>, step: &Select) {
+    told(run::<i64>(memory, step));
+}
+
+fn run<T: Plain>(memory: &mut Memory<'_>, step: &Select) -> Option<()> {
+    let count = elements(&step.shape)?;
+    if count == 0 {
+        return Some(());
+    }
+    let (operands, result) = access::result::<T>(memory, step.output, count)?;
+    let walk = Walk::new(step.shape, [step.condition_strides, step.a_strides, step.b_strides])?;
+    let condition = walk.view::<u8>(0, &operands, step.condition)?;
+    let a = walk.view::<T>(1, &operands, step.a)?;
+    let b = walk.view::<T>(2, &operands, step.b)?;
+    let strides = walk.row_strides();
+    for (row, [c_at, a_at, b_at]) in result.chunks_exact_mut(walk.row_len()).zip(walk.rows()) {
+        for (i, y) in (0..).zip(row) {
+            let [c, a_step, b_step] = strides.map(|stride| i * stride);
+            *y = if condition.at(c_at + c)? != 0 { a.at(a_at + a_step)? } else { b.at(b_at + b_step)? };
+        }
+    }
+    Some(())
+}

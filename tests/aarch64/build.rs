@@ -1,0 +1,6 @@
+#[path = "../device/module.rs"]
+mod module;
+
+fn main() {
+    module::copy_to_out_dir();
+}
