@@ -15,6 +15,8 @@ mod dequantize;
 mod fill;
 mod fold;
 mod gather;
+#[cfg(test)]
+mod hostile;
 mod interpolate;
 mod layer_norm;
 mod matmul;
