@@ -8,6 +8,8 @@
 //! [`Transpose`](crate::ops::transpose::Transpose) nodes around them where the model is NCHW. The
 //! passes then push those transposes out.
 
+#[cfg(test)]
+pub(crate) mod testing;
 mod text;
 pub mod verify;
 
@@ -84,6 +86,26 @@ impl Graph {
         let id = self.insert(name.into(), op, ty);
         self.connect(id, operands);
         Ok(id)
+    }
+
+    /// Like [`Graph::add`], with the name and module path of another node.
+    ///
+    /// # Errors
+    ///
+    /// What the operator says of operands that do not fit.
+    pub fn add_like(&mut self, of: NodeId, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, Fault> {
+        let (name, module) = (self.name(of).to_owned(), self.module(of).map(str::to_owned));
+        let id = self.add(name, op, operands)?;
+        self.set_module(id, module);
+        Ok(id)
+    }
+
+    /// Adds a constant with the name and module path of another node.
+    pub fn add_constant_like(&mut self, of: NodeId, tensor: Tensor) -> NodeId {
+        let (name, module) = (self.name(of).to_owned(), self.module(of).map(str::to_owned));
+        let id = self.add_constant(name, tensor);
+        self.set_module(id, module);
+        id
     }
 
     /// Adds a graph input.
@@ -167,6 +189,16 @@ impl Graph {
         }
     }
 
+    /// The values of a constant `f32` node, in double precision.
+    pub fn floats(&self, id: NodeId) -> Option<Vec<f64>> {
+        self.tensor(id).filter(|tensor| tensor.ty.dtype.is_float()).map(Tensor::to_f64)
+    }
+
+    /// The value of a constant `f32` node of one element, whatever its rank.
+    pub fn scalar(&self, id: NodeId) -> Option<f64> {
+        (self.ty(id).elements() == 1).then(|| self.floats(id)?.first().copied()).flatten()
+    }
+
     /// The values a node reads, by position.
     pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
         let mut edges: Vec<(usize, NodeId)> = self
@@ -239,7 +271,26 @@ impl Graph {
         }
     }
 
+    /// [`Graph::replace`], after which what only `old` needed is gone.
+    pub fn substitute(&mut self, old: NodeId, new: NodeId) {
+        self.replace(old, new);
+        self.prune(old);
+    }
+
+    /// Removes a node that nothing reads, and then its operands that nothing reads. Inputs stay.
+    pub fn prune(&mut self, id: NodeId) {
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            let unread = self.contains(id) && self.users(id).is_empty() && !self.is_output(id);
+            if unread && !self.inputs.contains(&id) {
+                stack.extend(self.operands(id));
+                self.nodes.remove_node(id.0);
+            }
+        }
+    }
+
     /// Gives a node another operator and operands; its type is inferred anew and its users keep it.
+    /// Old operands that nothing reads any more are gone.
     ///
     /// # Errors
     ///
@@ -248,6 +299,7 @@ impl Graph {
         let op = op.into();
         let types: Vec<TensorType> = operands.iter().map(|&n| self.ty(n).clone()).collect();
         let ty = infer(&op, &types)?;
+        let old = self.operands(id);
         let edges: Vec<_> = self.nodes.edges_directed(id.0, Direction::Incoming).map(|e| e.id()).collect();
         for edge in edges {
             self.nodes.remove_edge(edge);
@@ -256,6 +308,9 @@ impl Graph {
         let node = &mut self.nodes[id.0];
         node.op = op;
         node.ty = ty;
+        for operand in old {
+            self.prune(operand);
+        }
         Ok(())
     }
 

@@ -16,6 +16,8 @@ mod origin;
 mod proto;
 mod results;
 mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
 mod walk;
 mod weights;
 
@@ -40,9 +42,6 @@ pub type Spelling = (&'static str, Import);
 /// Results of at most this many elements are folded when importing; larger ones stay operators, unless
 /// an operand is as large.
 const FOLD_LIMIT: usize = 1 << 22;
-
-/// Larger values are refused, so that sizes in bytes can be added without overflow.
-const LARGEST_BYTES: usize = 1 << 31;
 
 /// One ONNX node while it is imported.
 pub struct Call<'a> {
@@ -132,25 +131,26 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// A type that mobilec does not have.
+    /// A type that mobilec does not have: also integers that would wrap or saturate at other values.
     pub fn element_type(&mut self, number: i64) -> Result<DType, Fault> {
         let element = ElementType::new(i32::try_from(number).unwrap_or(-1));
-        self.notes.add_all(element.note());
-        element.dtype()
+        let (dtype, note) = (element.dtype()?, element.note());
+        if !dtype.is_float() && note.is_some() {
+            return Err(Fault::unsupported(format!("values of {element} are not supported"))
+                .help("float, int8, uint8, int32, int64 and bool are"));
+        }
+        self.notes.add_all(note);
+        Ok(dtype)
     }
 
     /// Adds an operator under the node's name. Constant operands are folded.
     ///
     /// # Errors
     ///
-    /// What the operator says of operands that do not fit; a result that is too large for any target.
+    /// What the operator says of operands that do not fit.
     pub fn emit(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, Fault> {
         let name = self.name.clone();
         let id = self.graph.add(name, op, operands)?;
-        let ty = self.graph.ty(id);
-        if ty.bytes() > LARGEST_BYTES {
-            return Err(Fault::unsupported(format!("the result is {ty}, which is larger than 2 GiB")));
-        }
         self.graph.set_module(id, self.module.clone());
         Ok(self.fold(id, operands).unwrap_or(id))
     }

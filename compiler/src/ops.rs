@@ -13,7 +13,9 @@ use crate::plan::request::{Request, Site};
 use crate::reference::Array;
 use crate::tensor::TensorType;
 
+mod compose;
 pub mod epilogue;
+mod expect;
 pub mod shape;
 pub mod view;
 pub mod window;

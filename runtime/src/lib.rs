@@ -13,9 +13,11 @@ pub mod kernels;
 pub mod math;
 mod memory;
 pub mod steps;
+#[cfg(target_arch = "x86_64")]
+pub mod x86_64;
 
 pub use bands::Bands;
-pub use memory::{Aligned, Arena, Memory, bytes_of};
+pub use memory::{Aligned, Arena, Memory, Plain, bytes_of};
 
 /// A row of an emitted module's table of layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

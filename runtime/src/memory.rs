@@ -106,8 +106,9 @@ impl Memory<'_> {
         (end <= len).then(|| unsafe { base.add(at) })
     }
 
-    /// A pointer to `bytes` writable bytes at a place, which must be in the arena.
-    pub(crate) fn write(&mut self, place: Place, bytes: usize) -> Option<*mut u8> {
+    /// A pointer to `bytes` writable bytes at a place, which must be in the arena. A kernel holds the memory
+    /// exclusively; the pointer comes from a shared borrow so that its operands can be looked up beside it.
+    pub(crate) fn write(&self, place: Place, bytes: usize) -> Option<*mut u8> {
         match place {
             Place::Arena(at) => {
                 let end = at.checked_add(bytes)?;

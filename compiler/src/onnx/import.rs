@@ -104,8 +104,7 @@ fn build(
 
 fn declare_inputs(walk: &mut Walk<'_>, options: &ImportOptions) -> Vec<Port> {
     let (is_whole, used) = (options.until_outputs.is_empty(), walk.used);
-    let (given, faults) =
-        inputs(walk.model, options, |name| is_whole || used.contains(name), walk.notes);
+    let (given, faults) = inputs(walk.model, options, |name| is_whole || used.contains(name), walk.notes);
     walk.problems.extend(faults.into_iter().map(|fault| (0, Problem::whole(fault))));
     let mut ports = Vec::new();
     for (name, given) in given {

@@ -140,7 +140,12 @@ fn recognise(bytes: &Bytes) -> Option<Fault> {
 }
 
 fn is_text(bytes: &[u8]) -> bool {
-    bytes.iter().take(4096).all(|&b| (b >= 32 && b != 127) || matches!(b, b'\t' | b'\n' | b'\r'))
+    let start = &bytes[..bytes.len().min(4096)];
+    let is_utf8 = match std::str::from_utf8(start) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    is_utf8 && start.iter().all(|&b| (b >= 32 && b != 127) || matches!(b, b'\t' | b'\n' | b'\r'))
 }
 
 fn check_ir(version: i64, notes: &mut Notes) -> Result<(), Fault> {

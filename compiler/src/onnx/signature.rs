@@ -5,7 +5,7 @@ use super::model::Model;
 use super::notes::Notes;
 use super::origin::shown;
 use super::proto::{DimensionProto, TensorTypeProto, ValueInfoProto};
-use super::{ImportOptions, LARGEST_BYTES, Port};
+use super::{ImportOptions, Port};
 use crate::error::Fault;
 use crate::tensor::{DType, Tensor, TensorType, dims};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,10 +90,7 @@ fn one(
     let ty = tensor_type(input)
         .ok_or_else(|| Fault::unsupported(format!("input {name} is no tensor, or has no type")))?;
     let element = ElementType::new(ty.elem_type);
-    let dtype = element.dtype().map_err(|mut fault| {
-        fault.message = format!("input {name}: {}", fault.message);
-        fault
-    })?;
+    let dtype = element.dtype().map_err(|fault| of_input(&name, fault))?;
     if let Some(tensor) = options.constants.get(&input.name) {
         check_constant(input, ty, dtype, tensor)?;
         return Ok(Given::Constant(tensor.clone()));
@@ -103,19 +100,16 @@ fn one(
         None => names.shape(input, ty)?,
     };
     notes.add_all(element.note().map(|note| format!("input {name}: {note}")));
-    let ty = TensorType::new(dtype, shape);
-    check_size(&name, &ty)?;
-    Ok(Given::Input(Port { name: input.name.clone(), element, ty }))
-}
-
-fn check_size(name: &str, ty: &TensorType) -> Result<(), Fault> {
+    let ty = TensorType::checked(dtype, shape).map_err(|fault| of_input(&name, fault))?;
     if ty.shape.contains(&0) {
         return Err(Fault::unsupported(format!("input {name} is {ty}, which has no elements")));
     }
-    if ty.bytes() > LARGEST_BYTES {
-        return Err(Fault::unsupported(format!("input {name} is {ty}, which is larger than 2 GiB")));
-    }
-    Ok(())
+    Ok(Given::Input(Port { name: input.name.clone(), element, ty }))
+}
+
+fn of_input(name: &str, mut fault: Fault) -> Fault {
+    fault.message = format!("input {name}: {}", fault.message);
+    fault
 }
 
 fn check_constant(

@@ -112,11 +112,11 @@ impl<'a> Walk<'a> {
 
     /// The node's outputs, or `None` where an operand has failed.
     fn node(&mut self, node: &'a NodeProto) -> Result<Option<Vec<NodeId>>, Fault> {
-        let import = self.operators.find(self.model, node)?;
         let mut operands = Vec::new();
         for input in &node.input {
             operands.push(if input.is_empty() { None } else { Some(self.value(input)) });
         }
+        let import = self.operators.find(self.model, node)?;
         if operands.contains(&Some(None)) {
             return Ok(None);
         }

@@ -5,9 +5,10 @@ use super::{Operator, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
+use crate::ops::expand::Expand;
 use crate::plan::request::{Request, Site};
 use crate::reference::Array;
-use crate::tensor::{DType, Tensor, TensorType, dims};
+use crate::tensor::{DType, TensorType, dims};
 
 /// `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Identity`, `Dropout`.
 pub const ONNX: &[Spelling] = &[
@@ -115,9 +116,9 @@ fn import_dropout(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let input = call.input(0)?;
     let mut outputs = vec![input];
     if call.outputs > 1 {
-        let ty = TensorType::new(DType::Bool, call.ty(input).shape);
-        let ones = Array::int(DType::Bool, ty.shape.clone(), vec![1; ty.elements()]);
-        outputs.push(call.emit_constant(Tensor::from(&ones)));
+        let one = call.emit_scalar(DType::Bool, 1.0);
+        let shape = call.ty(input).shape;
+        outputs.push(call.emit(Expand { shape }, &[one])?);
     }
     Ok(outputs)
 }

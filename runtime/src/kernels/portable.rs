@@ -1,6 +1,6 @@
 //! Kernels in plain Rust, for any CPU.
 //!
-//! Families that are executed as a whole are plain loops over slices: they take a step, borrow its result
+//! The fast families are in `fast`. Families that are executed as a whole are plain loops over slices: they take a step, borrow its result
 //! and its operands from the memory through `access`, and return without a change when that fails.
 
 mod access;
@@ -12,6 +12,7 @@ mod channels;
 mod compare;
 mod copy;
 mod dequantize;
+mod fast;
 mod fill;
 mod fold;
 mod gather;
@@ -35,6 +36,10 @@ pub use cast::cast;
 pub use compare::{compare_f32, compare_i8, compare_i32, compare_i64, compare_u8};
 pub use copy::{copy_b1, copy_b4, copy_b8};
 pub use dequantize::dequantize;
+pub use fast::{
+    activate_f32, channel_affine_f32, channel_scale_f32, combine_f32, conv2d_f32_4x8, conv2d_f32_grouped,
+    dwconv2d_f32_9p8c, dwconv2d_f32_25p8c, dwconv2d_f32_generic, gemm_f32_4x8, global_pool_f32, pool2d_f32,
+};
 pub use fill::{fill_b1, fill_b4, fill_b8};
 pub use gather::{gather_b1, gather_b4, gather_b8};
 pub use interpolate::interpolate_f32;

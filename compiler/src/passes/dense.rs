@@ -1,0 +1,95 @@
+//! One spelling for fully connected layers: [`Dense`] on the last axis.
+
+use super::each;
+use super::transposes::transposed;
+use crate::error::Fault;
+use crate::graph::{Graph, NodeId};
+use crate::ops::Op;
+use crate::ops::conv2d::Conv2d;
+use crate::ops::dense::Dense;
+use crate::ops::reshape::Reshape;
+use crate::ops::transpose::Transpose;
+use crate::tensor::DType;
+
+/// Rewrites what amounts to a dense layer.
+pub fn unify(graph: &mut Graph) -> Result<bool, Fault> {
+    each(graph, |graph, id| {
+        Ok(product(graph, id)? || pointwise_on_one_pixel(graph, id)? || flattened(graph, id)?)
+    })
+}
+
+/// `MatMul(x, constant [K,N]) → Dense`
+fn product(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
+    let Op::MatMul(_) = graph.op(id) else { return Ok(false) };
+    let operands = graph.operands(id);
+    let [x, weight] = operands[..] else { return Ok(false) };
+    let matrix = graph.tensor(weight).is_some() && graph.ty(weight).rank() == 2;
+    if !matrix || graph.ty(x).rank() == 0 || graph.ty(x).dtype != DType::F32 {
+        return Ok(false);
+    }
+    let new = graph.add_like(id, Dense { epilogue: Default::default() }, &operands)?;
+    replace_if_equal(graph, id, new)
+}
+
+/// A 1×1 convolution of a 1×1 map is a dense layer on `[N,1,1,C]`.
+fn pointwise_on_one_pixel(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
+    let Op::Conv2d(Conv2d { window, groups: 1, epilogue }) = graph.op(id) else { return Ok(false) };
+    let (plain, epilogue) = (window.kernel == [1, 1] && window.pad == [0; 4], *epilogue);
+    let mut operands = graph.operands(id);
+    let [x, weight, ..] = operands[..] else { return Ok(false) };
+    let [_, 1, 1, depth] = graph.ty(x).shape[..] else { return Ok(false) };
+    if !plain || graph.tensor(weight).is_none() {
+        return Ok(false);
+    }
+    let outputs = graph.ty(weight).shape.first().copied().unwrap_or(0);
+    let flat = graph.add_like(weight, Reshape { shape: vec![outputs, depth] }, &[weight])?;
+    operands[1] = graph.add_like(weight, Transpose { permutation: vec![1, 0] }, &[flat])?;
+    let new = graph.add_like(id, Dense { epilogue }, &operands)?;
+    replace_if_equal(graph, id, new)
+}
+
+/// `Dense(Reshape(T(x)), W) → Dense(Reshape(x), T⁻¹(W))`, where all that is transposed is flattened into
+/// the last axis: the rows of the weight change their places instead.
+fn flattened(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
+    let Some((x, permutation, kept)) = flattened_operand(graph, id) else { return Ok(false) };
+    let (op, mut operands) = (graph.op(id).clone(), graph.operands(id));
+    let (flat, weight) = (operands[0], operands[1]);
+    let [depth, width] = graph.ty(weight).shape[..] else { return Ok(false) };
+    let shape = graph.ty(x).shape.clone();
+    let folded = |order: &[usize]| order.iter().map(|&n| n - kept).collect::<Vec<_>>();
+    let inverse = super::transposes::permutation::inverse(&permutation);
+    let mut spread: Vec<usize> =
+        permutation.iter().skip(kept).filter_map(|&n| shape.get(n).copied()).collect();
+    spread.push(width);
+    let mut order = folded(&inverse[kept..]);
+    order.push(permutation.len() - kept);
+    let rows = graph.add_like(weight, Reshape { shape: spread }, &[weight])?;
+    let rows = graph.add_like(weight, Transpose { permutation: order }, &[rows])?;
+    operands[1] = graph.add_like(weight, Reshape { shape: vec![depth, width] }, &[rows])?;
+    let target = graph.ty(flat).shape.clone();
+    operands[0] = graph.add_like(flat, Reshape { shape: target }, &[x])?;
+    let new = graph.add_like(id, op, &operands)?;
+    replace_if_equal(graph, id, new)
+}
+
+/// `x`, its permutation, and how many leading dimensions neither the transpose nor the reshape touches.
+fn flattened_operand(graph: &Graph, id: NodeId) -> Option<(NodeId, Vec<usize>, usize)> {
+    let Op::Dense(_) = graph.op(id) else { return None };
+    let [flat, weight, ..] = graph.operands(id)[..] else { return None };
+    let Op::Reshape(Reshape { shape }) = graph.op(flat) else { return None };
+    let (x, permutation) = transposed(graph, graph.operand(flat, 0)?)?;
+    graph.tensor(weight)?;
+    let kept = shape.len().checked_sub(1)?;
+    let leads = kept < permutation.len()
+        && permutation.iter().take(kept).enumerate().all(|(i, &n)| i == n)
+        && graph.ty(x).shape.get(..kept) == shape.get(..kept);
+    leads.then_some((x, permutation, kept))
+}
+
+fn replace_if_equal(graph: &mut Graph, id: NodeId, new: NodeId) -> Result<bool, Fault> {
+    if graph.ty(new) != graph.ty(id) {
+        return Err(Fault::bug(format!("{} became {}", graph.ty(id), graph.ty(new))));
+    }
+    graph.substitute(id, new);
+    Ok(true)
+}

@@ -1,0 +1,130 @@
+//! What becomes of a tile of sums before and when it is stored; the ragged edge of the channels is here.
+
+use super::activation::{clamp, hard_sigmoid};
+use crate::kernels::vector::Vector;
+use crate::kernels::view::{Source, same_shape};
+use crate::memory::Memory;
+use crate::steps::{Activation, Epilogue, Map};
+
+/// An epilogue whose residual lies inside the memory.
+pub struct Finish<'m> {
+    activation: Activation,
+    residual: Option<Source<'m>>,
+    after: Activation,
+}
+
+impl<'m> Finish<'m> {
+    /// The epilogue of a step, when its residual has the output's shape.
+    pub fn new(memory: &'m Memory<'_>, epilogue: &Epilogue, output: &Map) -> Option<Self> {
+        let residual = match &epilogue.residual {
+            Some(map) => {
+                same_shape([map, output])?;
+                Some(Source::new(memory, map)?)
+            }
+            None => None,
+        };
+        Some(Self { activation: epilogue.activation, residual, after: epilogue.after })
+    }
+
+    /// Rows that the residual holds; without one, as many as there may be.
+    pub fn rows(&self) -> usize {
+        self.residual.map_or(usize::MAX, |residual| residual.rows())
+    }
+
+    /// Where row `y` of the residual begins.
+    #[inline(always)]
+    pub fn row(&self, y: usize) -> Option<*const f32> {
+        self.residual.map(|residual| residual.row(y))
+    }
+
+    /// Finishes and stores the sums of `M` positions and the next `columns` channels, at most `W` vectors of
+    /// which the last may be partial: `after(activation(sum) + residual)`. Output and residual are both at
+    /// `offsets` from their bases, and may be the same memory.
+    ///
+    /// # Safety
+    ///
+    /// `columns` elements must be writable at each offset from `output`, and readable from `residual`.
+    #[inline(always)]
+    pub unsafe fn store<V: Vector, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        mut sums: [[V; W]; M],
+        output: [*mut f32; M],
+        residual: Option<[*const f32; M]>,
+        columns: usize,
+    ) {
+        activate(isa, &self.activation, &mut sums);
+        let tail = columns - (W - 1) * V::LANES;
+        if let Some(residual) = residual {
+            for m in 0..M {
+                for w in 0..W {
+                    // SAFETY: the caller vouches for `columns` elements.
+                    let operand = unsafe {
+                        let from = residual[m].add(w * V::LANES);
+                        if w + 1 < W || tail >= V::LANES {
+                            V::load(isa, from)
+                        } else {
+                            V::load_partial(isa, from, tail)
+                        }
+                    };
+                    sums[m][w] = sums[m][w].add(operand);
+                }
+            }
+            activate(isa, &self.after, &mut sums);
+        }
+        for m in 0..M {
+            for w in 0..W {
+                // SAFETY: as above.
+                unsafe {
+                    let to = output[m].add(w * V::LANES);
+                    if w + 1 < W || tail >= V::LANES {
+                        sums[m][w].store(to);
+                    } else {
+                        sums[m][w].store_partial(to, tail);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The activation of a tile: in registers where it is a few instructions, else out of line.
+#[inline(always)]
+fn activate<V: Vector, const M: usize, const W: usize>(
+    isa: V::Isa,
+    activation: &Activation,
+    sums: &mut [[V; W]; M],
+) {
+    match *activation {
+        Activation::Identity => {}
+        Activation::Clamp { lo, hi } => {
+            let (lo, hi) = (V::splat(isa, lo), V::splat(isa, hi));
+            for sum in sums.as_flattened_mut() {
+                *sum = clamp(*sum, lo, hi);
+            }
+        }
+        Activation::HardSwish => {
+            for sum in sums.as_flattened_mut() {
+                *sum = sum.mul(hard_sigmoid(isa, *sum, 1.0 / 6.0, 0.5));
+            }
+        }
+        Activation::HardSigmoid { alpha, beta } => {
+            for sum in sums.as_flattened_mut() {
+                *sum = hard_sigmoid(isa, *sum, alpha, beta);
+            }
+        }
+        Activation::Sigmoid
+        | Activation::Silu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Tanh
+        | Activation::LeakyRelu { .. }
+        | Activation::Elu { .. }
+        | Activation::Softplus => {
+            // A copy, so that the tile itself needs no address and stays in registers elsewhere.
+            let mut copy = *sums;
+            V::activate(isa, activation, copy.as_flattened_mut());
+            *sums = copy;
+        }
+    }
+}
