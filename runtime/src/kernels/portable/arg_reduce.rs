@@ -1,7 +1,8 @@
 //! Where along an axis the largest or smallest element is.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::ArgReduce;
 

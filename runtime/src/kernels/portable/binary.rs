@@ -1,8 +1,8 @@
 //! Functions of two numbers with broadcasting.
 
-use super::access::told;
 use super::broadcast::{Pair, zip};
 use super::fold::{max, min};
+use crate::kernels::told;
 use crate::math;
 use crate::memory::Memory;
 use crate::steps::{Binary, BinaryOp};

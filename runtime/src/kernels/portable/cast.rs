@@ -1,6 +1,7 @@
 //! Conversions between element types.
 
-use super::access::{self, told};
+use super::access;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Cast, Element};
 

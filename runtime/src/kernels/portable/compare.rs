@@ -1,7 +1,7 @@
 //! Relations between two numbers with broadcasting.
 
-use super::access::told;
 use super::broadcast::{Pair, zip};
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Compare, CompareOp};
 

@@ -1,7 +1,8 @@
 //! Copies between strided views: transposes, slices, expansions, operands of concatenations.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::{View, Walk, elements};
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::Copy;
 

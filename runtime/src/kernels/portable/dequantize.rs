@@ -1,7 +1,7 @@
 //! From integers to the real numbers that they stand for.
 
-use super::access::told;
 use super::channels::{Scaled, map};
+use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{Dequantize, Element};
 

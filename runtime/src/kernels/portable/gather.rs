@@ -1,7 +1,8 @@
 //! Rows of a tensor in another order, known when compiling.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::Gather;
 

@@ -47,6 +47,12 @@ impl Draw {
         }
     }
 
+    fn map(&mut self) -> Map {
+        let [height, width, channels] = self.sizes();
+        let rows = if self.number().is_multiple_of(8) { self.size() } else { height };
+        Map { place: self.place(), height, width, channels, rows }
+    }
+
     fn offset(&mut self) -> usize {
         if self.number().is_multiple_of(8) { self.size() } else { 24 + self.size() % 4 * 8 }
     }
@@ -257,4 +263,17 @@ fn products() {
         k: draw.size(),
     };
     check(matmul, matmul::run);
+    let conv = |draw: &mut Draw| ConvTranspose2d {
+        input: draw.map(),
+        output: draw.map(),
+        kernel: [draw.pick([1, 1, 2, usize::MAX]), draw.pick([1, 2])],
+        stride: [draw.pick([1, 2, usize::MAX]), draw.size()],
+        dilation: [draw.pick([1, 2, usize::MAX]), draw.size()],
+        pad: [draw.pick([0, 1, usize::MAX]), draw.size()],
+        groups: draw.pick([1, 1, 2, 0]),
+        weights: draw.offset(),
+        bias: draw.offset(),
+        activation: Activation::Identity,
+    };
+    check(conv, conv_transpose::run);
 }

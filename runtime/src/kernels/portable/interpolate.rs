@@ -1,7 +1,8 @@
 //! Linear interpolation along one axis.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::Interpolate;
 

@@ -1,8 +1,9 @@
 //! Layer normalisation.
 
-use super::access::{self, told};
+use super::access;
 use super::fold::sum;
 use super::strided::elements;
+use crate::kernels::told;
 use crate::math::sqrt;
 use crate::memory::Memory;
 use crate::steps::LayerNorm;

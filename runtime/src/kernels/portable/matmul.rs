@@ -1,7 +1,8 @@
 //! Products of matrices that are both computed.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::{Walk, elements};
+use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::MatMul;
 use core::ops::Range;

@@ -1,7 +1,7 @@
 //! From real numbers to 8 bits.
 
-use super::access::told;
 use super::channels::{Scaled, map};
+use crate::kernels::told;
 use crate::math::round_ties_even;
 use crate::memory::Memory;
 use crate::steps::{Element, Quantize};

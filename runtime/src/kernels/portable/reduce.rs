@@ -1,8 +1,9 @@
 //! Sums, means, products and extremes along an axis.
 
-use super::access::{self, told};
+use super::access;
 use super::fold::{BLOCK, fold, max, min};
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Reduce, ReduceOp};
 

@@ -1,7 +1,8 @@
 //! `condition ? a : b` with broadcasting.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::{Walk, elements};
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::Select;
 

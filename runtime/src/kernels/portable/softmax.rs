@@ -1,8 +1,9 @@
 //! Softmax and its logarithm along an axis.
 
-use super::access::{self, told};
+use super::access;
 use super::fold::{fold, max, sum};
 use super::strided::elements;
+use crate::kernels::told;
 use crate::math::{exp, ln};
 use crate::memory::Memory;
 use crate::steps::Softmax;

@@ -1,6 +1,7 @@
 //! Functions of one number, element by element.
 
-use super::access::{self, told};
+use super::access;
+use crate::kernels::told;
 use crate::math;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Unary, UnaryOp};
