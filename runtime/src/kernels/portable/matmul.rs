@@ -9,7 +9,7 @@ use core::ops::Range;
 
 /// `output[.., i, j] = Σ_k a[.., i, k] · b[.., k, j]`, all row-major, with broadcast batch dimensions.
 ///
-/// Each result is a sum of sums over [`DEPTH`] products: the same order on every CPU.
+/// Each result is a sum of sums over 256 products: the same order on every CPU.
 pub fn matmul_f32(memory: &mut Memory<'_>, step: &MatMul) {
     told(run(memory, step));
 }
