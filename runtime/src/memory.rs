@@ -70,8 +70,8 @@ pub const fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
 /// What a kernel may read and write during one run.
 ///
 /// The arena is held by pointer, because a step's operands and its result may share bytes (a residual
-/// that is its own output, a ring that wraps): every access goes through [`Memory::read`] and
-/// [`Memory::write`], which check the range.
+/// that is its own output, a ring that wraps): every access goes through `read` and
+/// `write`, which check the range.
 pub struct Memory<'a> {
     arena: *mut u8,
     arena_bytes: usize,

@@ -1,7 +1,8 @@
 //! Kernels in plain Rust, for any CPU.
 //!
-//! The fast families are in `fast`. Families that are executed as a whole are plain loops over slices: they take a step, borrow its result
-//! and its operands from the memory through `access`, and return without a change when that fails.
+//! The fast families are in `fast`. Families that are executed as a whole are plain loops over slices: they
+//! take a step, borrow its result and its operands from the memory through `access`, and return without a
+//! change when that fails.
 
 mod access;
 mod arg_reduce;
@@ -10,12 +11,15 @@ mod broadcast;
 mod cast;
 mod channels;
 mod compare;
+mod conv_transpose;
 mod copy;
 mod dequantize;
 mod fast;
 mod fill;
 mod fold;
 mod gather;
+#[cfg(test)]
+mod hostile;
 mod interpolate;
 mod layer_norm;
 mod matmul;
@@ -32,6 +36,7 @@ pub use arg_reduce::{arg_reduce_f32, arg_reduce_i8, arg_reduce_i32, arg_reduce_i
 pub use binary::{binary_bool, binary_f32, binary_i8, binary_i32, binary_i64, binary_u8};
 pub use cast::cast;
 pub use compare::{compare_f32, compare_i8, compare_i32, compare_i64, compare_u8};
+pub use conv_transpose::conv_transpose2d_f32;
 pub use copy::{copy_b1, copy_b4, copy_b8};
 pub use dequantize::dequantize;
 pub use fast::{

@@ -8,6 +8,7 @@ use crate::{Isa, Target};
 /// Every portable kernel.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
+    plain("portable::conv_transpose2d_f32", ConvTranspose2d, F32, scalar_macs),
     plain("portable::matmul_f32",       MatMul,      F32,  scalar_macs),
     plain("portable::unary_f32",        Unary,       F32,  functions),
     plain("portable::unary_i8",         Unary,       I8,   elements),

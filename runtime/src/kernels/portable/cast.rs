@@ -1,6 +1,7 @@
 //! Conversions between element types.
 
-use super::access::{self, told};
+use super::access;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Cast, Element};
 
@@ -12,7 +13,7 @@ pub fn cast(memory: &mut Memory<'_>, step: &Cast) {
 }
 
 #[inline]
-fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
+pub(super) fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
     match step.from {
         Element::F32 => cast_from::<f32>(memory, step),
         Element::I8 => cast_from::<i8>(memory, step),
@@ -73,3 +74,49 @@ number!(i8: 0 to f32, i8, u8, i32, i64);
 number!(u8: 0 to f32, i8, u8, i32, i64);
 number!(i32: 0 to f32, i8, u8, i32, i64);
 number!(i64: 0 to f32, i8, u8, i32, i64);
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Rig;
+    use super::*;
+    use core::fmt::Debug;
+
+    #[track_caller]
+    fn check<T: Plain, U: Plain + PartialEq + Debug, const N: usize>(
+        (from, values): (Element, [T; N]),
+        (to, expect): (Element, [U; N]),
+    ) {
+        let mut rig = Rig::new();
+        let (input, output) = (rig.input(&values), rig.room::<U>(N));
+        let step = Cast { input, output, len: N, from, to };
+        assert_eq!(rig.run::<U>(output, N, |memory| run(memory, &step)), expect);
+    }
+
+    #[test]
+    fn floats_truncate_and_saturate() {
+        let values = [2.9, -2.9, 300.0, -1e20, f32::INFINITY, f32::NAN];
+        check((Element::F32, values), (Element::U8, [2_u8, 0, 255, 0, 255, 0]));
+        check((Element::F32, values), (Element::I8, [2_i8, -2, 127, -128, 127, 0]));
+        check((Element::F32, values), (Element::I32, [2, -2, 300, i32::MIN, i32::MAX, 0]));
+        check((Element::F32, values), (Element::I64, [2, -2, 300, i64::MIN, i64::MAX, 0_i64]));
+        check((Element::F32, values), (Element::Bool, [1_u8; 6]));
+        check((Element::F32, [0.0, -0.0]), (Element::Bool, [0_u8; 2]));
+    }
+
+    #[test]
+    fn integers_wrap() {
+        check((Element::I64, [256_i64, -1, 128, 1 << 40]), (Element::I8, [0_i8, -1, -128, 0]));
+        check((Element::I64, [256_i64, -1, 128, 1 << 40]), (Element::I32, [256, -1, 128, 0]));
+        check((Element::I32, [-1, 257]), (Element::U8, [255_u8, 1]));
+        check((Element::U8, [200_u8, 3]), (Element::I8, [-56_i8, 3]));
+        check((Element::I8, [-56_i8, 3]), (Element::I64, [-56_i64, 3]));
+        check((Element::I64, [1_i64 << 32, 0]), (Element::Bool, [1_u8, 0]));
+    }
+
+    #[test]
+    fn integers_become_the_nearest_float() {
+        check((Element::I32, [16_777_217, -3]), (Element::F32, [16_777_216.0, -3.0]));
+        check((Element::U8, [255_u8, 0]), (Element::F32, [255.0, 0.0]));
+        check((Element::Bool, [1_u8, 0]), (Element::F32, [1.0, 0.0]));
+    }
+}

@@ -1,8 +1,9 @@
 //! Sums, means, products and extremes along an axis.
 
-use super::access::{self, told};
+use super::access;
 use super::fold::{BLOCK, fold, max, min};
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Reduce, ReduceOp};
 
@@ -15,7 +16,7 @@ pub fn reduce_f32(memory: &mut Memory<'_>, step: &Reduce) {
 }
 
 #[inline]
-fn run_f32(memory: &mut Memory<'_>, step: &Reduce) -> Option<()> {
+pub(super) fn run_f32(memory: &mut Memory<'_>, step: &Reduce) -> Option<()> {
     let len = step.len as f32;
     let same = |x: f32| x;
     match step.op {
@@ -40,7 +41,7 @@ macro_rules! integer {
         }
 
         #[inline]
-        fn $run(memory: &mut Memory<'_>, step: &Reduce) -> Option<()> {
+        pub(super) fn $run(memory: &mut Memory<'_>, step: &Reduce) -> Option<()> {
             let len = step.len as i64;
             let mean = |sum: i64| if len == 0 { 0 } else { sum.wrapping_div(len) as $T };
             let (wide, narrow) = (|x: $T| x as i64, |x: i64| x as $T);
@@ -59,7 +60,7 @@ integer!(reduce_u8, run_u8, u8);
 integer!(reduce_i32, run_i32, i32);
 integer!(reduce_i64, run_i64, i64);
 
-fn run<T: Plain, A: Copy>(
+pub(super) fn run<T: Plain, A: Copy>(
     memory: &mut Memory<'_>,
     step: &Reduce,
     init: A,
@@ -109,4 +110,86 @@ fn fold_columns<T: Copy, A: Copy>(
         total.iter_mut().zip(part).for_each(|(total, part)| *total = combine(*total, part));
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, close, numbers};
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[track_caller]
+    fn check<T: Plain + PartialEq + core::fmt::Debug>(
+        run: fn(&mut Memory<'_>, &Reduce) -> Option<()>,
+        op: ReduceOp,
+        values: &[T],
+        expect: &[T],
+    ) {
+        let mut rig = Rig::new();
+        let (outer, len) = (expect.len(), values.len() / expect.len());
+        let (input, output) = (rig.put(values), rig.room::<T>(outer));
+        let step = Reduce { input, output, outer, len, inner: 1, op };
+        assert_eq!(rig.run::<T>(output, outer, |memory| run(memory, &step)), expect);
+    }
+
+    #[test]
+    fn integers_are_summed_wide_and_wrap() {
+        check(run_u8, ReduceOp::Mean, &[200_u8, 100, 3, 4], &[150, 3]);
+        check(run_u8, ReduceOp::Sum, &[200_u8, 100], &[44]);
+        check(run_i8, ReduceOp::Mean, &[-128_i8, -127], &[-127]);
+        check(run_i32, ReduceOp::Product, &[1 << 20, 1 << 20, 3, 5], &[0, 15]);
+        check(run_i64, ReduceOp::Min, &[3, -4, i64::MAX, i64::MAX], &[-4, i64::MAX]);
+        check(run_i32, ReduceOp::Max, &[3, -4], &[3]);
+    }
+
+    #[test]
+    fn nothing_reduces_to_the_neutral_element() {
+        check(run_f32, ReduceOp::Max, &[], &[f32::NEG_INFINITY]);
+        check(run_f32, ReduceOp::Product, &[], &[1.0, 1.0]);
+        check(run_i32, ReduceOp::Mean, &[], &[0]);
+    }
+
+    #[test]
+    fn an_extreme_of_nan_is_nan() {
+        let mut rig = Rig::new();
+        let (input, output) = (rig.put(&[1.0, f32::NAN, 2.0, 3.0_f32]), rig.room::<f32>(1));
+        for op in [ReduceOp::Max, ReduceOp::Min] {
+            let step = Reduce { input, output, outer: 1, len: 4, inner: 1, op };
+            assert!(rig.run::<f32>(output, 1, |memory| run_f32(memory, &step))[0].is_nan());
+        }
+    }
+
+    fn exact(op: ReduceOp, values: &[f64]) -> f64 {
+        match op {
+            ReduceOp::Sum => values.iter().sum(),
+            ReduceOp::Mean => values.iter().sum::<f64>() / values.len() as f64,
+            ReduceOp::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            ReduceOp::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
+            ReduceOp::Product => values.iter().product(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_shape(outer in 1_usize..4, len in 1_usize..700, inner in 1_usize..40, which in 0_usize..4) {
+            prop_assume!(outer * len * inner < 8000);
+            let op = [ReduceOp::Sum, ReduceOp::Mean, ReduceOp::Max, ReduceOp::Min][which];
+            let mut rig = Rig::new();
+            let values = numbers(7, outer * len * inner);
+            let (input, output) = (rig.put(&values), rig.room::<f32>(outer * inner));
+            let step = Reduce { input, output, outer, len, inner, op };
+            let actual: Vec<f32> = rig.run(output, outer * inner, |memory| run_f32(memory, &step));
+            let mut expect = Vec::new();
+            for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
+                let column: Vec<f64> = (0..len).map(|l| values[(o * len + l) * inner + i].into()).collect();
+                expect.push(exact(op, &column));
+            }
+            // At most 64 additions to a block, 11 blocks and 8 lanes, of numbers up to 2.
+            let roundings = (len.min(BLOCK) + len / BLOCK + 9) as f64;
+            let scale = if op == ReduceOp::Mean { 2.0 } else { 2.0 * len as f64 };
+            close(&actual, &expect, |_| roundings * scale * f64::from(f32::EPSILON) / 2.0);
+        }
+    }
 }
