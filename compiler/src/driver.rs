@@ -6,7 +6,7 @@ use crate::fusions;
 use crate::graph::{Graph, Phase, verify};
 use crate::onnx::{self, ImportOptions};
 use crate::passes;
-use crate::plan::{self, Plan, PlanOptions};
+use crate::plan::{self, Objective, Plan, PlanOptions};
 use bytes::Bytes;
 use mobilec_targets::Target;
 use sha2::{Digest, Sha256};
@@ -36,12 +36,21 @@ pub struct Options {
     pub observe: bool,
     /// Hold the weights as a literal instead of in a file beside the module.
     pub inline_weights: bool,
+    /// What regions and bands are chosen for.
+    pub objective: Objective,
 }
 
 impl Options {
     /// A module of that name for a target.
     pub fn new(target: &'static Target, name: impl Into<String>) -> Self {
-        Self { target, name: name.into(), command: String::new(), observe: false, inline_weights: false }
+        Self {
+            target,
+            name: name.into(),
+            command: String::new(),
+            observe: false,
+            inline_weights: false,
+            objective: Objective::LayerByLayer,
+        }
     }
 }
 
@@ -96,7 +105,7 @@ pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (imported, notes) = import(model)?;
     let (fused, fusions) = optimize(&imported)?;
-    let plan = plan::build(&fused, &PlanOptions { target: options.target })?;
+    let plan = plan::build(&fused, &PlanOptions { target: options.target, objective: options.objective })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
     let sha256 = sha256(&model.bytes);
     let module = ModuleOptions {

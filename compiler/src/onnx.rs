@@ -16,6 +16,8 @@ mod origin;
 mod proto;
 mod results;
 mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
 mod walk;
 mod weights;
 
@@ -129,11 +131,16 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// A type that mobilec does not have.
+    /// A type that mobilec does not have: also integers that would wrap or saturate at other values.
     pub fn element_type(&mut self, number: i64) -> Result<DType, Fault> {
         let element = ElementType::new(i32::try_from(number).unwrap_or(-1));
-        self.notes.add_all(element.note());
-        element.dtype()
+        let (dtype, note) = (element.dtype()?, element.note());
+        if !dtype.is_float() && note.is_some() {
+            return Err(Fault::unsupported(format!("values of {element} are not supported"))
+                .help("float, int8, uint8, int32, int64 and bool are"));
+        }
+        self.notes.add_all(note);
+        Ok(dtype)
     }
 
     /// Adds an operator under the node's name. Constant operands are folded.

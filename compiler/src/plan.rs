@@ -11,13 +11,16 @@ mod arena;
 mod bands;
 mod build;
 pub mod check;
+mod cuts;
 mod pack;
 pub mod request;
 mod select;
+mod stream;
 mod text;
 
 pub use bands::Bands;
 pub use build::{PlanOptions, build};
+pub use cuts::Objective;
 pub use select::Choice;
 
 use crate::graph::NodeId;

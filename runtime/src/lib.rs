@@ -12,10 +12,14 @@ mod bands;
 pub mod kernels;
 pub mod math;
 mod memory;
+mod preprocess;
 pub mod steps;
+#[cfg(target_arch = "x86_64")]
+pub mod x86_64;
 
 pub use bands::Bands;
-pub use memory::{Aligned, Arena, Memory, bytes_of};
+pub use memory::{Aligned, Arena, Memory, Plain, bytes_of};
+pub use preprocess::Normalize;
 
 /// A row of an emitted module's table of layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

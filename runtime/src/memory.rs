@@ -70,8 +70,8 @@ pub const fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
 /// What a kernel may read and write during one run.
 ///
 /// The arena is held by pointer, because a step's operands and its result may share bytes (a residual
-/// that is its own output, a ring that wraps): every access goes through [`Memory::read`] and
-/// [`Memory::write`], which check the range.
+/// that is its own output, a ring that wraps): every access goes through `read` and
+/// `write`, which check the range.
 pub struct Memory<'a> {
     arena: *mut u8,
     arena_bytes: usize,
@@ -106,8 +106,9 @@ impl Memory<'_> {
         (end <= len).then(|| unsafe { base.add(at) })
     }
 
-    /// A pointer to `bytes` writable bytes at a place, which must be in the arena.
-    pub(crate) fn write(&mut self, place: Place, bytes: usize) -> Option<*mut u8> {
+    /// A pointer to `bytes` writable bytes at a place, which must be in the arena. A kernel holds the memory
+    /// exclusively; the pointer comes from a shared borrow so that its operands can be looked up beside it.
+    pub(crate) fn write(&self, place: Place, bytes: usize) -> Option<*mut u8> {
         match place {
             Place::Arena(at) => {
                 let end = at.checked_add(bytes)?;

@@ -1,3 +1,49 @@
 //! Helpers that the tests share.
 
+pub mod emitted;
 pub mod onnx;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// The folder of this crate.
+pub fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder that an environment variable names; relative ones are relative to the workspace.
+pub fn folder(variable: &str) -> Option<PathBuf> {
+    let path = here().join("..").join(std::env::var_os(variable)?);
+    path.is_dir().then_some(path)
+}
+
+/// Says that a test is skipped, past the test harness's capture, so that nobody takes it for passed.
+pub fn skip(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
+}
+
+/// The `mobilec` command, built from this workspace.
+///
+/// # Panics
+///
+/// When cargo cannot build it.
+pub fn command() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT.get_or_init(build_command).clone()
+}
+
+fn build_command() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = std::process::Command::new(cargo)
+        .args(["build", "--quiet", "--package", "mobilec", "--features", "cli", "--message-format", "json"])
+        .current_dir(here().join(".."))
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let text = String::from_utf8_lossy(&built.stdout);
+    let executable = text.lines().rev().find_map(|line| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
+    });
+    executable.expect("cargo names the executable")
+}

@@ -18,6 +18,9 @@ pub struct Report {
     /// Show what every fusion and every kernel choice was made of
     #[arg(long)]
     explain: bool,
+    /// Show the fused graph instead, one line an operator
+    #[arg(long)]
+    graph: bool,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -28,6 +31,12 @@ impl Report {
     pub fn execute(&self) -> Result {
         let target = model::target(&self.target)?;
         let source = self.model.open()?;
+        if self.graph {
+            let (imported, _) = driver::import(&source)?;
+            let (fused, fusions) = driver::optimize(&imported)?;
+            let notes = fusions.iter().filter(|_| self.explain).map(|note| format!("{note}\n"));
+            return super::print(&notes.chain([fused.text()]).collect::<String>());
+        }
         let compiled = driver::compile(&source, &Options::new(target, "net"))?;
         show_notes(&compiled);
         if self.json {

@@ -52,7 +52,10 @@ impl Operators {
 
     /// The operator that a typing mistake or two away, or with another case, is meant.
     fn nearest(&self, spelling: &str) -> Option<&'static str> {
-        let allowed = spelling.chars().count().min(8) / 4;
+        if spelling.len() > 64 {
+            return None;
+        }
+        let allowed = spelling.len().min(8) / 4;
         let distance = |known: &&'static str| distance(&known.to_lowercase(), &spelling.to_lowercase());
         self.0.keys().copied().filter(|known| distance(known) <= allowed).min_by_key(distance)
     }
@@ -63,19 +66,22 @@ fn spelling(domain: &str, op_type: &str) -> String {
     if domain.is_empty() { op_type.to_owned() } else { format!("{domain}::{op_type}") }
 }
 
-/// Levenshtein's distance: insertions, deletions and replacements that turn `a` into `b`.
+/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string
+/// alignment).
 pub fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            let is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            row.push(if is_swap { best.min(rows[i - 2][j - 2] + 1) } else { best });
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -85,7 +91,7 @@ mod tests {
     #[test]
     fn distance_counts_edits() {
         for (a, b, expected) in
-            [("", "abc", 3), ("Conv", "Conv", 0), ("Covn", "Conv", 2), ("Relu6", "Relu", 1)]
+            [("", "abc", 3), ("Conv", "Conv", 0), ("Covn", "Conv", 1), ("Relu6", "Relu", 1)]
         {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }

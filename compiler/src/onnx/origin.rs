@@ -2,15 +2,18 @@
 
 use super::proto::NodeProto;
 
+/// Characters of the longest name that is shown.
+const LONGEST: usize = 256;
+
 /// A name of the model as it may stand in messages and in comments of emitted code: without control
-/// characters, line separators and characters that change the direction of text.
+/// characters, line separators and characters that change the direction of text, and not without end.
 pub fn shown(name: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    name.chars().map(|c| if hidden(c) { '_' } else { c }).collect()
+    name.chars().take(LONGEST).map(|c| if hidden(c) { '_' } else { c }).collect()
 }
 
 /// The node's name, or its first output's where it has none.

@@ -255,3 +255,91 @@ fn taps_first(call: &mut Call<'_>, weight: NodeId, window: &Window) -> Result<No
     let flat = compose::reshape(call, weight, [outputs, kh, kw])?;
     compose::transpose(call, flat, [1, 2, 0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::Case;
+
+    fn conv(opset: i64, x: Array, w: Array) -> Case {
+        Case::new("Conv", opset).input(x).constant(w)
+    }
+
+    fn count(shape: &[usize]) -> Array {
+        let values = (1..=shape.iter().product::<usize>()).map(|v| v as f64).collect();
+        Array::float(shape, values)
+    }
+
+    fn check(case: Case, operator: &str, shape: &[usize], values: &[f64]) {
+        let became = case.run().unwrap();
+        assert!(became.text.contains(operator), "{}", became.text);
+        assert_eq!(became.values, [Array::float(shape, values.to_vec())]);
+    }
+
+    #[test]
+    fn an_odd_row_of_padding_stands_above_with_same_lower() {
+        let case = |auto: &str| conv(11, count(&[1, 1, 1, 3]), count(&[1, 1, 1, 2])).text("auto_pad", auto);
+        check(case("SAME_LOWER"), "conv2d 1x2 p0,1,0,0(", &[1, 1, 1, 3], &[2.0, 5.0, 8.0]);
+        check(case("SAME_UPPER"), "conv2d 1x2 p0,0,0,1(", &[1, 1, 1, 3], &[5.0, 8.0, 3.0]);
+        check(case("VALID"), "conv2d 1x2(", &[1, 1, 1, 2], &[5.0, 8.0]);
+    }
+
+    #[test]
+    fn groups_read_their_own_channels() {
+        let case = conv(7, count(&[1, 4, 1, 1]), count(&[2, 2, 1, 1])).int("group", 2);
+        check(case, "conv2d 1x1 g2(", &[1, 2, 1, 1], &[5.0, 25.0]);
+    }
+
+    #[test]
+    fn as_many_groups_as_channels_are_depthwise() {
+        let case = conv(7, count(&[1, 2, 1, 2]), count(&[4, 1, 1, 2])).int("group", 2);
+        check(case, "depthwise 1x2 m2(", &[1, 4, 1, 1], &[5.0, 11.0, 39.0, 53.0]);
+    }
+
+    #[test]
+    fn one_spatial_dimension_is_a_map_of_one_row() {
+        let case = conv(7, count(&[1, 1, 4]), count(&[1, 1, 2])).ints("strides", &[2]).ints("pads", &[1, 0]);
+        check(case, "conv2d 1x2 s1x2 p0,1,0,0(", &[1, 1, 2], &[2.0, 8.0]);
+    }
+
+    #[test]
+    fn a_computed_bias_is_added_behind() {
+        let case = conv(7, count(&[1, 1, 1, 1]), count(&[2, 1, 1, 1])).input(count(&[2]));
+        check(case, "add(", &[1, 2, 1, 1], &[2.0, 4.0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_in_the_models_own_layout() {
+        let fault = conv(7, count(&[1, 3, 4, 4]), count(&[2, 2, 3, 3])).run().err().unwrap();
+        let weight = "a weight [O,C/group,kernel..] f32[2,2,3,3]";
+        let rest = "does not fit the input [N,C,..] f32[1,3,4,4] with group = 1";
+        assert_eq!(fault.message, format!("{weight} {rest}"));
+        let volume = conv(7, count(&[1, 1, 2, 2, 2]), count(&[1, 1, 1, 1, 1])).run().err().unwrap();
+        assert!(volume.message.contains("3 spatial dimensions"), "{volume}");
+        let negative = conv(7, count(&[1, 1, 2, 2]), count(&[1, 1, 1, 1])).ints("pads", &[0, 0, -1, 0]);
+        assert!(negative.run().err().unwrap().message.contains("must not be negative"));
+    }
+
+    #[test]
+    fn each_image_is_a_call_unless_the_window_is_a_point() {
+        let families = |window: Window| {
+            let op = Conv2d { window, groups: 1, epilogue: Epilogue::default() };
+            let [kh, kw] = window.kernel;
+            let operands = [TensorType::f32([2, 4, 4, 3]), TensorType::f32([5, kh, kw, 3])];
+            let output = op.infer(&operands).unwrap();
+            let weight = Tensor::from_f32([5, kh, kw, 3], &[]);
+            let site = Site { operands: &operands, constants: &[None, Some(&weight)], output: &output };
+            op.lower(&site).unwrap().iter().map(|r| (r.family, r.shape.m)).collect::<Vec<_>>()
+        };
+        assert_eq!(families(Window::POINT), [(Family::Pointwise, 32)]);
+        let wide = Window { kernel: [3, 3], pad: [1; 4], ..Window::POINT };
+        assert_eq!(families(wide), [(Family::Conv2d, 16), (Family::Conv2d, 16)]);
+    }
+
+    #[test]
+    fn the_matrix_has_output_channels_as_columns() {
+        let weight = Tensor::from_f32([2, 1, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let Arg::Weights(Packed::Matrix { values, k, n }) = matrix(&weight) else { panic!() };
+        assert_eq!((values, k, n), (vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0], 3, 2));
+    }
+}

@@ -241,17 +241,15 @@ fn cut(
     let wanted = match read_output_shape(call, rank)? {
         Some(shape) => shape,
         None if same => [0, 1].map(|axis| input[axis].saturating_mul(window.stride[axis])),
-        None => {
-            let pad = if sliding.auto == AutoPad::Explicit { window.pad } else { [0; 4] };
-            return Ok((Window { pad, ..window }, output_pad));
-        }
+        None => return Ok((sliding.over(input), output_pad)),
     };
+    // Behind `output_shape` the specification splits like SAME_LOWER whatever is not SAME_UPPER.
+    let auto = if sliding.auto == AutoPad::SameUpper { AutoPad::SameUpper } else { AutoPad::SameLower };
     for axis in 2 - rank..2 {
         let last = input[axis].saturating_sub(1).saturating_mul(window.stride[axis]);
         let whole = last.saturating_add(window.extent(axis)).saturating_add(output_pad[axis]);
         let total = whole.saturating_sub(wanted[axis]);
-        window.pad[axis] = sliding.auto.before(total);
-        window.pad[axis + 2] = sliding.auto.after(total);
+        [window.pad[axis], window.pad[axis + 2]] = auto.split(total);
         output_pad[axis] += wanted[axis].saturating_sub(whole);
     }
     Ok((window, output_pad))
@@ -276,4 +274,55 @@ fn read_columns_last(call: &Call<'_>, name: &str, rank: usize) -> Result<Option<
         [width] => [0, width],
         _ => [0; 2],
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::Case;
+
+    /// One row of three ones, spread by a kernel of `taps` from 1 on.
+    fn spread(taps: usize) -> Case {
+        let kernel = (1..=taps).map(|v| v as f64).collect();
+        let ones = Array::float([1, 1, 3], vec![1.0; 3]);
+        Case::new("ConvTranspose", 11).input(ones).constant(Array::float([1, 1, taps], kernel))
+    }
+
+    fn check(case: Case, values: &[f64]) {
+        let expected = Array::float([1, 1, values.len()], values.to_vec());
+        assert_eq!(case.run().unwrap().values, [expected]);
+    }
+
+    #[test]
+    fn windows_overlap_and_pads_are_cut_off() {
+        check(spread(3), &[1.0, 3.0, 6.0, 5.0, 3.0]);
+        check(spread(3).ints("pads", &[1, 0]), &[3.0, 6.0, 5.0, 3.0]);
+        check(spread(2).ints("strides", &[2]), &[1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+        check(spread(2).ints("dilations", &[2]), &[1.0, 1.0, 3.0, 2.0, 2.0]);
+        check(spread(2).ints("output_padding", &[1]), &[1.0, 3.0, 3.0, 2.0, 0.0]);
+    }
+
+    #[test]
+    fn an_output_shape_cuts_more_above_but_for_same_upper() {
+        let case = || spread(3).ints("output_shape", &[4]);
+        check(case(), &[3.0, 6.0, 5.0, 3.0]);
+        check(case().text("auto_pad", "SAME_UPPER"), &[1.0, 3.0, 6.0, 5.0]);
+        check(case().text("auto_pad", "VALID"), &[3.0, 6.0, 5.0, 3.0]);
+        check(spread(3).text("auto_pad", "SAME_UPPER"), &[3.0, 6.0, 5.0]);
+        check(spread(1).ints("output_shape", &[5]), &[1.0, 1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn groups_have_their_own_outputs() {
+        let x = Array::float([1, 2, 1, 1], vec![1.0, 2.0]);
+        let w = Array::float([2, 2, 1, 1], vec![1.0, 2.0, 3.0, 4.0]);
+        let case = Case::new("ConvTranspose", 7).input(x).constant(w).int("group", 2);
+        let expected = Array::float([1, 4, 1, 1], vec![1.0, 2.0, 6.0, 8.0]);
+        assert_eq!(case.run().unwrap().values, [expected]);
+    }
+
+    #[test]
+    fn nothing_left_is_a_fault() {
+        assert!(spread(1).ints("pads", &[2, 1]).run().is_err());
+    }
 }

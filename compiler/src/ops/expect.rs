@@ -42,13 +42,3 @@ pub(super) fn shape(operator: &str, what: &str, ty: &TensorType, shape: &[usize]
         Err(Fault::model(format!("{what} of {operator} is {ty}, but {wanted} fits")))
     }
 }
-
-/// An axis as ONNX counts it, from the end where negative.
-pub(super) fn axis(operator: &str, axis: i64, ty: &TensorType) -> Result<usize, Fault> {
-    let rank = ty.rank() as i64;
-    let counted = if axis < 0 { axis.saturating_add(rank) } else { axis };
-    usize::try_from(counted)
-        .ok()
-        .filter(|&axis| axis < ty.rank())
-        .ok_or_else(|| Fault::model(format!("{operator} along axis {axis} of {ty}")))
-}

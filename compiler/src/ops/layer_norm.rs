@@ -4,7 +4,7 @@
 //! ONNX's `LayerNormalization`, `InstanceNormalization` and `GroupNormalization` are read here; each is
 //! this over rows of some reshaped input.
 
-use super::{Operator, compose, epilogue, expect};
+use super::{Operator, compose, epilogue, expect, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -88,7 +88,7 @@ fn import_layer(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let (input, scale) = (call.input(0)?, call.input(1)?);
     let bias = call.optional(2);
     let ty = call.ty(input);
-    let axis = expect::axis(&call.operator, call.attributes.int_or("axis", -1)?, &ty)?;
+    let axis = shape::axis(call.attributes.int_or("axis", -1)?, ty.rank())?;
     let epsilon = call.attributes.float_or("epsilon", 1e-5)?;
     let len: usize = ty.shape[axis..].iter().product();
     let rows: usize = ty.shape[..axis].iter().product();
@@ -191,6 +191,8 @@ fn scale_and_shift(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::Attribute;
+    use crate::onnx::testing::Case;
 
     #[test]
     fn rows_are_normalised_one_by_one() {
@@ -199,5 +201,35 @@ mod tests {
         let op = LayerNorm { epsilon: 0.0 };
         let ty = op.infer(&[input.ty.clone(), scale.ty.clone(), shift.ty.clone()]).unwrap();
         assert_eq!(op.eval(&[&input, &scale, &shift], &ty).floats(), [-1.0, 12.0, -1.0, 12.0]);
+    }
+
+    /// All values are ±1 before the scale and bias of two channels.
+    fn check(case: Case, shape: &[usize], operator: &str, values: &[f64]) {
+        let values = values.to_vec();
+        let became = case.with("epsilon", Attribute::Float(0.0)).run().unwrap();
+        assert!(became.text.contains(operator), "{}", became.text);
+        assert_eq!(became.values, [Array::float(shape, values)]);
+    }
+
+    #[test]
+    fn two_axes_are_one_row() {
+        let case = |axis| {
+            let x = Array::float([1, 2, 2], vec![0.0, 2.0, 2.0, 0.0]);
+            let case = Case::new("LayerNormalization", 17).input(x).int("axis", axis);
+            case.constant(Array::float([2, 2], vec![1.0, 2.0, 3.0, 4.0]))
+        };
+        check(case(1), &[1, 2, 2], "reshape", &[-1.0, 2.0, 3.0, -4.0]);
+        check(case(-2), &[1, 2, 2], "reshape", &[-1.0, 2.0, 3.0, -4.0]);
+    }
+
+    #[test]
+    fn instances_and_groups_are_rows_of_their_own() {
+        let x = || Array::float([1, 2, 1, 2], vec![0.0, 2.0, 6.0, 4.0]);
+        let [scale, bias] = [[1.0, 2.0], [0.0, 10.0]].map(|v| Array::float([2], v.to_vec()));
+        let both = |case: Case| case.input(x()).constant(scale.clone()).constant(bias.clone());
+        let instance = both(Case::new("InstanceNormalization", 7));
+        check(instance, &[1, 2, 1, 2], "layer_norm", &[-1.0, 1.0, 12.0, 8.0]);
+        let group = both(Case::new("GroupNormalization", 21)).int("num_groups", 2);
+        check(group, &[1, 2, 1, 2], "layer_norm", &[-1.0, 1.0, 12.0, 8.0]);
     }
 }

@@ -7,7 +7,7 @@
 mod einsum;
 
 use super::dense::{Dense, add_product};
-use super::{Operator, compose, expect};
+use super::{Operator, compose, expect, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -35,7 +35,7 @@ impl Operator for MatMul {
         if k != depth {
             return Err(fault());
         }
-        let mut shape = broadcast(a_batch, b_batch).ok_or_else(fault)?;
+        let mut shape = shape::broadcast(a_batch, b_batch).map_err(|_| fault())?;
         shape.extend([*m, *n]);
         TensorType::checked(DType::F32, shape)
     }
@@ -90,21 +90,6 @@ impl Operator for MatMul {
             in_place: false,
         }])
     }
-}
-
-/// The batch shape that two batch shapes broadcast to.
-fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let padded = |shape: &[usize]| [vec![1; rank - shape.len()], shape.to_vec()].concat();
-    padded(a)
-        .into_iter()
-        .zip(padded(b))
-        .map(|pair| match pair {
-            (a, b) if a == b || b == 1 => Some(a),
-            (1, b) => Some(b),
-            _ => None,
-        })
-        .collect()
 }
 
 /// A product's sizes and how its operands lie. No dimension is 0.

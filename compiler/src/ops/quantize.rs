@@ -1,7 +1,7 @@
 //! `saturate(round_half_even(x / scale) + zero_point)`. Operands: input, scale (scalar or `[C]`), zero point of the result's type.
 
 use super::Operator;
-use super::cast::{element, element_type};
+use super::cast::element;
 use super::shape::{self, Split};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -17,7 +17,7 @@ pub const ONNX: &[Spelling] = &[("QuantizeLinear", import)];
 fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let to = match call.attributes.int_or("output_dtype", 0)? {
         0 => DType::U8,
-        code => element_type(code)?,
+        code => call.element_type(code)?,
     };
     let (operands, axis) = operands(call, to)?;
     Ok(vec![call.emit(Quantize { axis }, &operands)?])
@@ -143,6 +143,7 @@ pub(super) fn scale_fields(site: &Site<'_>, axis: usize) -> Result<Vec<(&'static
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     fn check(x: &[f64], scale: &[f64], zero_point: &Array, expect: &[i64]) {
         let input = Array::float([1, x.len()], x.to_vec());
@@ -166,11 +167,26 @@ mod tests {
 
     #[test]
     fn the_quotient_is_rounded_to_single_precision() {
-        // In single precision 0.75 / 0.3 is 2.5, a tie that goes to 2; f32(0.3) is above 0.3.
-        let exact = 0.75 / f64::from(0.3_f32);
-        assert!(exact < 2.5);
-        let quotient = f64::from(0.75_f32 / 0.3_f32);
-        let expect = quotient.round_ties_even() as i64;
-        check(&[0.75], &[f64::from(0.3_f32)], &Array::int(DType::U8, [1], vec![0]), &[expect]);
+        // 0.35 / 0.1 of the nearest single-precision numbers is 3.49999989, which is 3.5 in single
+        // precision: a tie that goes to 4.
+        let scale = f64::from(0.1_f32);
+        check(&[f64::from(0.35_f32)], &[scale], &Array::int(DType::U8, [1], vec![0]), &[4]);
+    }
+
+    #[test]
+    fn a_missing_zero_point_is_zero_of_u8() {
+        let scale = Array::float([], vec![0.5]);
+        let case = Case::new("QuantizeLinear", 13).input(Array::float([2], vec![1.0, -1.0])).constant(scale);
+        assert_eq!(case.run().unwrap().values, [Array::int(DType::U8, [2], vec![2, 0])]);
+    }
+
+    #[test]
+    fn blocks_are_refused() {
+        let scale = Array::float([1, 1], vec![0.5]);
+        let case = Case::new("QuantizeLinear", 21).input(Array::float([1, 2], vec![1.0, -1.0]));
+        assert_eq!(
+            case.constant(scale).run().map(|_| ()).unwrap_err().blame,
+            crate::error::Blame::Unsupported
+        );
     }
 }

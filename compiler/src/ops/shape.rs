@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::tensor::{TensorType, dims};
 
 /// Entries of the largest table (indices, interpolation positions) that an operator carries.
-pub const MAX_TABLE: usize = 1 << 24;
+pub const MAX_TABLE: usize = 1 << 20;
 
 /// Exactly `N` operands of an operator that is called `what` in the message.
 ///

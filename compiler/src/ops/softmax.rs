@@ -3,6 +3,7 @@
 //! Up to opset 12 ONNX's `Softmax` takes all dimensions from `axis` on together; from opset 13 on `axis`
 //! alone.
 
+use super::shape::{self, Split};
 use super::{Operator, compose, expect};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -37,14 +38,14 @@ impl Operator for Softmax {
     }
 
     fn eval(&self, operands: &[&Array], ty: &TensorType) -> Array {
-        let [outer, len, inner] = around(&ty.shape, self.axis);
+        let lanes = Split::at(&ty.shape, self.axis);
         let mut values = operands[0].floats().to_vec();
-        for lane in 0..outer * inner {
-            let start = lane / inner * len * inner + lane % inner;
-            let at = |i: usize| start + i * inner;
-            let max = (0..len).map(|i| values[at(i)]).fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = (0..len).map(|i| (values[at(i)] - max).exp()).sum();
-            for i in 0..len {
+        for lane in 0..lanes.outer * lanes.inner {
+            let (outer, inner) = lanes.outer_inner(lane);
+            let at = |i: usize| lanes.position(outer, i, inner);
+            let max = (0..lanes.len).map(|i| values[at(i)]).fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = (0..lanes.len).map(|i| (values[at(i)] - max).exp()).sum();
+            for i in 0..lanes.len {
                 let shifted = values[at(i)] - max;
                 values[at(i)] = if self.log { shifted - sum.ln() } else { shifted.exp() / sum };
             }
@@ -57,7 +58,7 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
-        let [outer, len, inner] = around(&site.output.shape, self.axis);
+        let Split { outer, len, inner } = Split::at(&site.output.shape, self.axis);
         Ok(vec![Request {
             family: Family::Softmax,
             dtype: DType::F32,
@@ -76,21 +77,16 @@ impl Operator for Softmax {
     }
 }
 
-/// Product of the dimensions before an axis, its length, product of those behind it.
-fn around(shape: &[usize], axis: usize) -> [usize; 3] {
-    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
-}
-
 fn import(call: &mut Call<'_>, log: bool) -> Result<Vec<NodeId>, Fault> {
     let input = call.input(0)?;
     let ty = call.ty(input);
     let together = call.opset < 13;
     let axis = call.attributes.int_or("axis", if together { 1 } else { -1 })?;
-    let axis = expect::axis(&call.operator, axis, &ty)?;
+    let axis = shape::axis(axis, ty.rank())?;
     if !together || ty.shape[axis + 1..].iter().all(|&length| length == 1) {
         return Ok(vec![call.emit(Softmax { axis, log }, &[input])?]);
     }
-    let [outer, len, inner] = around(&ty.shape, axis);
+    let Split { outer, len, inner } = Split::at(&ty.shape, axis);
     let rows = compose::reshape(call, input, [outer, len * inner])?;
     let result = call.emit(Softmax { axis: 1, log }, &[rows])?;
     Ok(vec![compose::reshape(call, result, ty.shape)?])
@@ -115,6 +111,16 @@ mod tests {
         check(1, false, [0.25, 0.75, 0.5, 0.5]);
         check(0, false, [0.5, 0.75, 0.5, 0.25]);
         check(1, true, [0.25, 0.75, 0.5, 0.5].map(f64::ln));
+    }
+
+    #[test]
+    fn up_to_opset_12_all_dimensions_from_the_axis_on_go_together() {
+        use crate::onnx::testing::Case;
+        let value = |opset| {
+            let case = Case::new("Softmax", opset).input(Array::float([1, 2, 2], vec![0.0; 4]));
+            case.int("axis", 1).run().unwrap().values[0].floats()[0]
+        };
+        assert_eq!((value(12), value(13)), (0.25, 0.5));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Offsets in the arena: which buffers share bytes.
 //!
-//! Buffers that are alive in a common region must not overlap; everything else may. Placing rectangles of
-//! given width (lifetime) and height (size) in the lowest strip is NP-hard; several first-fit orders are
-//! tried, the best is kept, and the lower bound is reported beside it. When the best meets the bound,
-//! which it mostly does, it is optimal.
+//! Buffers that are alive in a common region must not overlap, except where one follows behind another:
+//! a region's result may be written over rows of its operand that were consumed, as long as it stays
+//! enough bytes below ([`Overlay`]). Placing rectangles of given width (lifetime) and height (size) in the
+//! lowest strip is NP-hard; several first-fit orders are tried and improved by exchanges, the best is kept,
+//! and the lower bound is reported beside it. When the best meets the bound it is optimal.
 
 /// A buffer to place.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,17 @@ pub struct Item {
     pub live: (usize, usize),
 }
 
+/// `below` may overlap `above` when it starts at least `distance` bytes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// The item that is written.
+    pub below: usize,
+    /// The item that is consumed meanwhile.
+    pub above: usize,
+    /// Least number of bytes from the start of `below` to the start of `above`.
+    pub distance: usize,
+}
+
 /// Offsets of all items, in their order; the size of the arena; the lower bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -21,76 +33,154 @@ pub struct Placement {
     pub offsets: Vec<usize>,
     /// End of the highest item.
     pub bytes: usize,
-    /// The largest sum of sizes alive in one region.
+    /// No placement is smaller.
     pub lower_bound: usize,
 }
 
+/// Exchanges that are tried on the best order.
+const EXCHANGES: usize = 400;
+
 /// Places items at multiples of `align` bytes.
-pub fn place(items: &[Item], align: usize) -> Placement {
-    let sized: Vec<Item> =
-        items.iter().map(|item| Item { bytes: item.bytes.next_multiple_of(align), ..*item }).collect();
-    let lower_bound = lower_bound(&sized);
-    let mut best: Option<(usize, Vec<usize>)> = None;
-    for order in orders(&sized) {
-        let offsets = first_fit(&sized, &order);
-        let bytes = sized.iter().zip(&offsets).map(|(item, at)| at + item.bytes).max().unwrap_or(0);
-        if best.as_ref().is_none_or(|(least, _)| bytes < *least) {
-            best = Some((bytes, offsets));
-        }
-        if bytes == lower_bound {
-            break;
+pub fn place(items: &[Item], overlays: &[Overlay], align: usize) -> Placement {
+    let problem = Problem::new(items, overlays, align);
+    let lower_bound = problem.lower_bound();
+    let mut best: Option<(usize, Vec<usize>, Vec<usize>)> = None;
+    for order in problem.orders() {
+        let offsets = problem.first_fit(&order);
+        let bytes = problem.end(&offsets);
+        if best.as_ref().is_none_or(|(least, ..)| bytes < *least) {
+            best = Some((bytes, order, offsets));
         }
     }
-    let (bytes, offsets) = best.unwrap_or_default();
+    let Some((mut bytes, mut order, mut offsets)) = best else {
+        return Placement { offsets: Vec::new(), bytes: 0, lower_bound: 0 };
+    };
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..EXCHANGES {
+        if bytes <= lower_bound || items.len() < 3 {
+            break;
+        }
+        let mut other = order.clone();
+        let (a, b) = (next(&mut random) % items.len(), next(&mut random) % items.len());
+        let moved = other.remove(a);
+        other.insert(b, moved);
+        let placed = problem.first_fit(&other);
+        let end = problem.end(&placed);
+        if end <= bytes {
+            (bytes, order, offsets) = (end, other, placed);
+        }
+    }
     Placement { offsets, bytes, lower_bound }
 }
 
-fn overlap(a: (usize, usize), b: (usize, usize)) -> bool {
+/// xorshift64: the same numbers on every host.
+fn next(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 33) as usize
+}
+
+fn together(a: (usize, usize), b: (usize, usize)) -> bool {
     a.0 <= b.1 && b.0 <= a.1
 }
 
-fn lower_bound(items: &[Item]) -> usize {
-    let load = |at: usize| items.iter().filter(|i| overlap(i.live, (at, at))).map(|i| i.bytes).sum();
-    items.iter().map(|item| load(item.live.0)).max().unwrap_or(0)
+struct Problem {
+    items: Vec<Item>,
+    overlays: Vec<Overlay>,
+    align: usize,
 }
 
-fn orders(items: &[Item]) -> Vec<Vec<usize>> {
-    let by = |key: &dyn Fn(&Item) -> (usize, usize)| {
-        let mut order: Vec<usize> = (0..items.len()).collect();
-        order.sort_by_key(|&i| (key(&items[i]), i));
-        order
-    };
-    let span = |item: &Item| item.live.1 - item.live.0 + 1;
-    vec![
-        by(&|item| (usize::MAX - item.bytes, item.live.0)),
-        by(&|item| (usize::MAX - item.bytes.saturating_mul(span(item)), item.live.0)),
-        by(&|item| (usize::MAX - span(item), usize::MAX - item.bytes)),
-        by(&|item| (item.live.0, usize::MAX - item.bytes)),
-    ]
-}
-
-/// Each item in turn at the lowest offset that is free throughout its life.
-fn first_fit(items: &[Item], order: &[usize]) -> Vec<usize> {
-    let mut offsets = vec![0; items.len()];
-    let mut placed: Vec<usize> = Vec::new();
-    for &i in order {
-        let mut taken: Vec<(usize, usize)> = placed
+impl Problem {
+    fn new(items: &[Item], overlays: &[Overlay], align: usize) -> Self {
+        let items =
+            items.iter().map(|item| Item { bytes: item.bytes.next_multiple_of(align), ..*item }).collect();
+        let overlays = overlays
             .iter()
-            .filter(|&&j| overlap(items[i].live, items[j].live))
-            .map(|&j| (offsets[j], offsets[j] + items[j].bytes))
+            .map(|overlay| Overlay { distance: overlay.distance.next_multiple_of(align), ..*overlay })
             .collect();
-        taken.sort_unstable();
-        let mut at = 0;
-        for (start, end) in taken {
-            if at + items[i].bytes <= start {
-                break;
-            }
-            at = at.max(end);
-        }
-        offsets[i] = at;
-        placed.push(i);
+        Self { items, overlays, align }
     }
-    offsets
+
+    fn end(&self, offsets: &[usize]) -> usize {
+        self.items.iter().zip(offsets).map(|(item, at)| at + item.bytes).max().unwrap_or(0)
+    }
+
+    /// The largest sum of sizes alive in one region, where two items that may overlay each other count as
+    /// the least that both can occupy.
+    fn lower_bound(&self) -> usize {
+        let load = |at: usize| {
+            let alive = |i: usize| together(self.items[i].live, (at, at));
+            let sum: usize =
+                self.items.iter().enumerate().filter(|(i, _)| alive(*i)).map(|(_, x)| x.bytes).sum();
+            let saved: usize = self
+                .overlays
+                .iter()
+                .filter(|o| alive(o.below) && alive(o.above))
+                .map(|o| {
+                    let (below, above) = (self.items[o.below].bytes, self.items[o.above].bytes);
+                    (below + above).saturating_sub(below.max(o.distance + above))
+                })
+                .sum();
+            sum.saturating_sub(saved)
+        };
+        let starts = self.items.iter().map(|item| load(item.live.0));
+        starts.max().unwrap_or(0)
+    }
+
+    fn orders(&self) -> Vec<Vec<usize>> {
+        let by = |key: &dyn Fn(&Item) -> (usize, usize)| {
+            let mut order: Vec<usize> = (0..self.items.len()).collect();
+            order.sort_by_key(|&i| (key(&self.items[i]), i));
+            order
+        };
+        let span = |item: &Item| item.live.1 - item.live.0 + 1;
+        let first = by(&|item| (item.live.0, usize::MAX - item.bytes));
+        let mut last = first.clone();
+        last.reverse();
+        vec![
+            by(&|item| (usize::MAX - item.bytes, item.live.0)),
+            by(&|item| (usize::MAX - item.bytes.saturating_mul(span(item)), item.live.0)),
+            by(&|item| (usize::MAX - span(item), usize::MAX - item.bytes)),
+            first,
+            last,
+        ]
+    }
+
+    /// Each item in turn at the lowest offset at which it disturbs none that is placed.
+    fn first_fit(&self, order: &[usize]) -> Vec<usize> {
+        let mut offsets = vec![0; self.items.len()];
+        for (count, &i) in order.iter().enumerate() {
+            let mut forbidden: Vec<(usize, usize)> = order[..count]
+                .iter()
+                .filter(|&&j| together(self.items[i].live, self.items[j].live))
+                .map(|&j| self.forbidden(i, j, offsets[j]))
+                .collect();
+            forbidden.sort_unstable();
+            let mut at = 0;
+            for (low, high) in forbidden {
+                if at >= low && at < high {
+                    at = high;
+                }
+            }
+            offsets[i] = at.next_multiple_of(self.align);
+        }
+        offsets
+    }
+
+    /// Offsets `low..high` at which item `i` would disturb item `j` at `at`.
+    fn forbidden(&self, i: usize, j: usize, at: usize) -> (usize, usize) {
+        let low = |bytes: usize| (at + 1).saturating_sub(bytes);
+        let behind = self.overlays.iter().find(|o| o.below == i && o.above == j);
+        let ahead = self.overlays.iter().find(|o| o.below == j && o.above == i);
+        match (behind, ahead) {
+            (Some(overlay), _) => (low(self.items[i].bytes.min(overlay.distance)), at + self.items[j].bytes),
+            (None, Some(overlay)) => {
+                (low(self.items[i].bytes), at + self.items[j].bytes.min(overlay.distance))
+            }
+            (None, None) => (low(self.items[i].bytes), at + self.items[j].bytes),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -101,27 +191,37 @@ mod tests {
     proptest! {
         #[test]
         fn items_that_live_together_do_not_overlap(
-            items in proptest::collection::vec((1_usize..500, 0_usize..20, 0_usize..6), 1..40)
+            items in proptest::collection::vec((1_usize..500, 0_usize..20, 0_usize..6), 1..30)
         ) {
             let items: Vec<Item> =
                 items.into_iter().map(|(bytes, at, span)| Item { bytes, live: (at, at + span) }).collect();
-            let placement = place(&items, 16);
+            let placement = place(&items, &[], 16);
             prop_assert!(placement.bytes >= placement.lower_bound);
             for (i, a) in items.iter().enumerate() {
                 prop_assert_eq!(placement.offsets[i] % 16, 0);
                 for (j, b) in items.iter().enumerate().skip(i + 1) {
                     let (p, q) = (placement.offsets[i], placement.offsets[j]);
-                    prop_assert!(!overlap(a.live, b.live) || p + a.bytes <= q || q + b.bytes <= p);
+                    prop_assert!(!together(a.live, b.live) || p + a.bytes <= q || q + b.bytes <= p);
                 }
             }
         }
     }
 
+    fn chain(sizes: &[usize]) -> Vec<Item> {
+        sizes.iter().enumerate().map(|(i, &bytes)| Item { bytes, live: (i, i + 1) }).collect()
+    }
+
     #[test]
     fn a_chain_needs_its_two_largest_neighbours() {
-        let items: Vec<Item> =
-            [10, 40, 20, 5].iter().enumerate().map(|(i, &bytes)| Item { bytes, live: (i, i + 1) }).collect();
-        let placement = place(&items, 1);
+        let placement = place(&chain(&[10, 40, 20, 5]), &[], 1);
         assert_eq!((placement.bytes, placement.lower_bound), (60, 60));
+    }
+
+    #[test]
+    fn a_result_that_follows_its_operand_needs_the_distance_only() {
+        let overlays = [Overlay { below: 1, above: 0, distance: 8 }];
+        let placement = place(&chain(&[40, 40]), &overlays, 1);
+        assert_eq!(placement.bytes, 48);
+        assert!(placement.offsets[0] >= placement.offsets[1] + 8);
     }
 }

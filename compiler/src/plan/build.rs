@@ -2,10 +2,12 @@
 //!
 //! One region a layer; every value is held whole.
 
-use super::arena::{self, Item};
+use super::arena::{self, Item, Overlay};
+use super::cuts::{self, Cut, Objective};
 use super::pack::{Blob, pack};
 use super::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
 use super::select::{Choice, select};
+use super::stream::{Layers, Usage};
 use super::{Access, Bands, Buffer, BufferId, Layer, Plan, Port, Read, Region, Space, Step};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{Graph, NodeId};
@@ -13,7 +15,7 @@ use crate::ops::Op;
 use crate::ops::slice::Slice;
 use crate::tensor::{Tensor, TensorType};
 use mobilec_targets::Target;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What a plan is made for.
@@ -21,6 +23,8 @@ use std::ops::Range;
 pub struct PlanOptions {
     /// The CPU.
     pub target: &'static Target,
+    /// What regions and bands are chosen for.
+    pub objective: Objective,
 }
 
 /// Plans a fused graph.
@@ -42,10 +46,10 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
         builder.declare(input, Space::Input(builder.of.len()));
     }
     let mut problems = Vec::new();
-    let mut regions = Vec::new();
+    let mut steps = Vec::new();
     for (at, &id) in layers.iter().enumerate() {
-        match builder.region(at, id) {
-            Ok(region) => regions.push(region),
+        match builder.steps(at, id) {
+            Ok(of_layer) => steps.push(of_layer),
             Err(fault) => problems.push(Problem {
                 node: graph.name(id).to_owned(),
                 operator: graph.op(id).describe(),
@@ -66,7 +70,15 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
     let inputs = builder.ports(&inputs);
     let mut buffers = builder.buffers;
     let weights = builder.blob.into_bytes();
-    let (arena_bytes, arena_lower_bound_bytes) = offsets(&mut buffers, &regions, &outputs, options);
+    let usage = usage(buffers.len(), &steps, &outputs);
+    let candidates = Layers { steps: &steps, buffers: &buffers, usage };
+    let Some(cuts) = cuts::choose(&candidates, options.target, options.objective) else {
+        return Err(too_large(&graph, &candidates, options));
+    };
+    let overlays = overlays(&candidates, &cuts);
+    let regions = regions(&graph, &layers, steps, &cuts, &mut buffers);
+    let (arena_bytes, arena_lower_bound_bytes) =
+        offsets(&mut buffers, &regions, &outputs, &overlays, options);
     Ok(Plan {
         target: options.target,
         layers: layers.iter().map(|&id| layer(&graph, id)).collect(),
@@ -172,7 +184,7 @@ impl Builder<'_> {
             .collect()
     }
 
-    fn region(&mut self, layer: usize, id: NodeId) -> Result<Region, Fault> {
+    fn steps(&mut self, layer: usize, id: NodeId) -> Result<Vec<Step>, Fault> {
         let operands = self.graph.operands(id);
         let types: Vec<TensorType> = operands.iter().map(|&n| self.graph.ty(n).clone()).collect();
         let constants: Vec<Option<&Tensor>> = operands.iter().map(|&n| self.graph.tensor(n)).collect();
@@ -183,12 +195,11 @@ impl Builder<'_> {
         }
         let parts = requests.len();
         let write = self.buffer_of(id);
-        let steps = requests
+        requests
             .into_iter()
             .enumerate()
             .map(|(part, request)| self.step(layer, request, &operands, write, (part, parts)))
-            .collect::<Result<_, _>>()?;
-        Ok(Region { name: self.graph.name(id).to_owned(), bands: 1, steps })
+            .collect()
     }
 
     fn step(
@@ -284,11 +295,92 @@ fn access(request: &Request, position: usize, map: Option<MapShape>, buffer: &Bu
     }
 }
 
+/// Where every buffer is written and last used, by layer.
+fn usage(buffers: usize, steps: &[Vec<Step>], outputs: &[Port]) -> Usage {
+    let mut usage = Usage { last: vec![0; buffers], writer: vec![usize::MAX; buffers] };
+    for (layer, steps) in steps.iter().enumerate() {
+        for step in steps {
+            usage.writer[step.write.0] = layer;
+            for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
+                usage.last[id.0] = layer;
+            }
+        }
+    }
+    for port in outputs {
+        usage.last[port.buffer.0] = usize::MAX;
+    }
+    usage
+}
+
+/// A result, the operand that it may follow through the same bytes, and the distance.
+type Following = (BufferId, BufferId, usize);
+
+fn overlays(layers: &Layers<'_>, cuts: &[Cut]) -> Vec<Following> {
+    let mut following = Vec::new();
+    for cut in cuts {
+        let steps = layers.steps[cut.layers.clone()].iter().flatten();
+        let ids: BTreeSet<BufferId> =
+            steps.flat_map(|step| step.reads.iter().map(|read| read.buffer).chain([step.write])).collect();
+        let ids: Vec<BufferId> = ids.into_iter().collect();
+        let pairs = cuts::overlays(layers, cut.layers.clone(), &cut.streamed, &ids);
+        following.extend(pairs.iter().map(|o| (ids[o.below], ids[o.above], o.distance)));
+    }
+    following
+}
+
+/// The chosen regions, and the rings among the buffers.
+fn regions(
+    graph: &Graph,
+    layers: &[NodeId],
+    steps: Vec<Vec<Step>>,
+    cuts: &[Cut],
+    buffers: &mut [Buffer],
+) -> Vec<Region> {
+    let mut steps = steps.into_iter();
+    cuts.iter()
+        .map(|cut| {
+            let mut of_region: Vec<Step> = steps.by_ref().take(cut.layers.len()).flatten().collect();
+            for (step, bands) in of_region.iter_mut().zip(&cut.streamed.bands) {
+                step.bands = *bands;
+            }
+            for (id, rows) in &cut.streamed.rings {
+                buffers[id.0].rows = *rows;
+            }
+            let name = layers.get(cut.layers.end - 1).map_or("", |&id| graph.name(id)).to_owned();
+            Region { name, bands: cut.streamed.count, steps: of_region }
+        })
+        .collect()
+}
+
+fn too_large(graph: &Graph, layers: &Layers<'_>, options: &PlanOptions) -> Error {
+    let least = cuts::choose(layers, options.target, Objective::Memory);
+    let message = match (options.objective, least) {
+        (Objective::Speed { cap }, Some(cuts)) => {
+            let largest = cuts
+                .iter()
+                .map(|cut| (cuts::bytes(layers, cut.layers.clone(), &cut.streamed, options.target), cut))
+                .max_by_key(|(bytes, _)| *bytes);
+            let (bytes, name) = largest.map_or((0, ""), |(bytes, cut)| {
+                (bytes, layers.buffers[layers.steps[cut.layers.start][0].write.0].name.as_str())
+            });
+            format!(
+                "it needs at least {bytes} bytes of arena, {cap} are allowed; most are needed from {name} on"
+            )
+        }
+        _ => "there is no plan".to_owned(),
+    };
+    Error::whole(
+        format!("{} cannot be compiled for {}", graph.name, options.target.name),
+        Fault::target(message).help("allow more memory, or take a network of smaller width or resolution"),
+    )
+}
+
 /// Lifetimes, sharing of bytes, and offsets. Returns the arena's size and its lower bound.
 fn offsets(
     buffers: &mut [Buffer],
     regions: &[Region],
     outputs: &[Port],
+    following: &[Following],
     options: &PlanOptions,
 ) -> (usize, usize) {
     lifetimes(buffers, regions, outputs);
@@ -304,7 +396,19 @@ fn offsets(
             Item { bytes: buffers[o].bytes(), live }
         })
         .collect();
-    let placement = arena::place(&items, options.target.align);
+    // A buffer that shares its bytes with others follows nothing: the others' lives are longer than its own.
+    let alone = |id: BufferId| {
+        let at = owners.iter().position(|&o| o == id.0)?;
+        let sharers = owner.iter().filter(|&&o| o == id.0).count();
+        (sharers == 1).then_some(at)
+    };
+    let overlays: Vec<Overlay> = following
+        .iter()
+        .filter_map(|&(result, operand, distance)| {
+            Some(Overlay { below: alone(result)?, above: alone(operand)?, distance })
+        })
+        .collect();
+    let placement = arena::place(&items, &overlays, options.target.align);
     for (o, offset) in owners.iter().zip(&placement.offsets) {
         for i in (0..buffers.len()).filter(|&i| owner[i] == *o) {
             buffers[i].space = Space::Arena(*offset);

@@ -8,12 +8,6 @@ use crate::steps::Place;
 use core::ops::Range;
 use core::slice;
 
-/// Says in a debug build that a step was not executed, because it does not fit the memory.
-#[inline]
-pub fn told(executed: Option<()>) {
-    debug_assert!(executed.is_some(), "the step does not fit the memory it was given");
-}
-
 /// What a step may read beside the result that is borrowed from the same memory.
 #[derive(Clone)]
 pub struct Operands<'m, 'a> {

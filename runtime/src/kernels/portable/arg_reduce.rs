@@ -1,7 +1,8 @@
 //! Where along an axis the largest or smallest element is.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::elements;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::ArgReduce;
 
@@ -34,7 +35,7 @@ pub fn arg_reduce_i64(memory: &mut Memory<'_>, step: &ArgReduce) {
 /// Columns that are searched at once.
 const LANES: usize = 8;
 
-fn run<T: Plain + PartialOrd>(memory: &mut Memory<'_>, step: &ArgReduce) -> Option<()> {
+pub(super) fn run<T: Plain + PartialOrd>(memory: &mut Memory<'_>, step: &ArgReduce) -> Option<()> {
     let &ArgReduce { outer, len, inner, min, last, .. } = step;
     let (operands, result) = access::result::<i64>(memory, step.output, elements(&[outer, inner])?)?;
     let input = operands.slice::<T>(step.input, elements(&[outer, len, inner])?)?;
@@ -72,4 +73,44 @@ fn search<T: Copy>(
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Rig;
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    proptest! {
+        #[test]
+        fn any_shape(
+            (outer, len, inner) in (1_usize..4, 1_usize..9, 1_usize..20),
+            (min, last) in any::<(bool, bool)>(),
+            seed in proptest::collection::vec(-3_i32..3, 700),
+        ) {
+            let mut rig = Rig::new();
+            let values = &seed[..outer * len * inner];
+            let (input, output) = (rig.put(values), rig.room::<i64>(outer * inner));
+            let step = ArgReduce { input, output, outer, len, inner, min, last };
+            let actual: Vec<i64> = rig.run(output, outer * inner, |memory| run::<i32>(memory, &step));
+            let mut expect = Vec::new();
+            for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
+                let at = |l: &usize| values[(o * len + l) * inner + i] * if min { -1 } else { 1 };
+                let best = (0..len).map(|l| at(&l)).max();
+                let mut places = (0..len).filter(|l| Some(at(l)) == best);
+                expect.push(if last { places.next_back() } else { places.next() }.unwrap() as i64);
+            }
+            prop_assert_eq!(actual, expect);
+        }
+    }
+
+    #[test]
+    fn an_empty_axis_is_refused() {
+        let mut rig = Rig::new();
+        let (input, output) = (rig.put(&[1_u8]), rig.room::<i64>(1));
+        let step = ArgReduce { input, output, outer: 1, len: 0, inner: 1, min: false, last: false };
+        rig.refuses(|memory| run::<u8>(memory, &step));
+    }
 }

@@ -1,19 +1,19 @@
 //! Conversions between element types.
 
-use super::access::{self, told};
+use super::access;
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::{Cast, Element};
 
-/// `output[i] = input[i]` as another type: floats truncate towards zero, integers wrap, `bool` is
-/// `x != 0`, an integer becomes the nearest float. A float outside of `i64` becomes its nearest bound and
-/// NaN becomes 0, before that wraps into a narrower type.
+/// `output[i] = input[i]` as another type: floats truncate towards zero and saturate, NaN is 0; integers
+/// wrap, and become the nearest float; `bool` is `x != 0`.
 #[inline]
 pub fn cast(memory: &mut Memory<'_>, step: &Cast) {
     told(run(memory, step));
 }
 
 #[inline]
-fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
+pub(super) fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
     match step.from {
         Element::F32 => cast_from::<f32>(memory, step),
         Element::I8 => cast_from::<i8>(memory, step),
@@ -26,12 +26,12 @@ fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
 #[inline]
 fn cast_from<T: Number>(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
     match step.to {
-        Element::F32 => map(memory, step, T::float),
-        Element::I8 => map(memory, step, |x: T| x.integer() as i8),
-        Element::U8 => map(memory, step, |x: T| x.integer() as u8),
-        Element::I32 => map(memory, step, |x: T| x.integer() as i32),
-        Element::I64 => map(memory, step, T::integer),
-        Element::Bool => map(memory, step, |x: T| u8::from(x.is_not_zero())),
+        Element::F32 => map(memory, step, T::f32),
+        Element::I8 => map(memory, step, T::i8),
+        Element::U8 => map(memory, step, T::u8),
+        Element::I32 => map(memory, step, T::i32),
+        Element::I64 => map(memory, step, T::i64),
+        Element::Bool => map(memory, step, T::bool),
     }
 }
 
@@ -42,31 +42,81 @@ fn map<T: Plain, U: Plain>(memory: &mut Memory<'_>, step: &Cast, f: impl Fn(T) -
     Some(())
 }
 
-/// A type that can be converted.
+/// A type that can be converted; methods have the names of the types that they give.
 trait Number: Plain {
-    fn float(self) -> f32;
-    fn integer(self) -> i64;
-    fn is_not_zero(self) -> bool;
+    fn f32(self) -> f32;
+    fn i8(self) -> i8;
+    fn u8(self) -> u8;
+    fn i32(self) -> i32;
+    fn i64(self) -> i64;
+    fn bool(self) -> u8;
 }
 
-macro_rules! numbers {
-    ($($T:ty: $zero:expr),*) => {
-        $(impl Number for $T {
-            #[inline(always)]
-            fn float(self) -> f32 {
-                self as f32
-            }
+macro_rules! number {
+    ($T:ty: $zero:literal to $($name:ident),*) => {
+        impl Number for $T {
+            $(
+                #[inline(always)]
+                fn $name(self) -> $name {
+                    self as $name
+                }
+            )*
 
             #[inline(always)]
-            fn integer(self) -> i64 {
-                self as i64
+            fn bool(self) -> u8 {
+                u8::from(self != $zero)
             }
-
-            #[inline(always)]
-            fn is_not_zero(self) -> bool {
-                self != $zero
-            }
-        })*
+        }
     };
 }
-numbers!(f32: 0.0, i8: 0, u8: 0, i32: 0, i64: 0);
+number!(f32: 0.0 to f32, i8, u8, i32, i64);
+number!(i8: 0 to f32, i8, u8, i32, i64);
+number!(u8: 0 to f32, i8, u8, i32, i64);
+number!(i32: 0 to f32, i8, u8, i32, i64);
+number!(i64: 0 to f32, i8, u8, i32, i64);
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Rig;
+    use super::*;
+    use core::fmt::Debug;
+
+    #[track_caller]
+    fn check<T: Plain, U: Plain + PartialEq + Debug, const N: usize>(
+        (from, values): (Element, [T; N]),
+        (to, expect): (Element, [U; N]),
+    ) {
+        let mut rig = Rig::new();
+        let (input, output) = (rig.input(&values), rig.room::<U>(N));
+        let step = Cast { input, output, len: N, from, to };
+        assert_eq!(rig.run::<U>(output, N, |memory| run(memory, &step)), expect);
+    }
+
+    #[test]
+    fn floats_truncate_and_saturate() {
+        let values = [2.9, -2.9, 300.0, -1e20, f32::INFINITY, f32::NAN];
+        check((Element::F32, values), (Element::U8, [2_u8, 0, 255, 0, 255, 0]));
+        check((Element::F32, values), (Element::I8, [2_i8, -2, 127, -128, 127, 0]));
+        check((Element::F32, values), (Element::I32, [2, -2, 300, i32::MIN, i32::MAX, 0]));
+        check((Element::F32, values), (Element::I64, [2, -2, 300, i64::MIN, i64::MAX, 0_i64]));
+        check((Element::F32, values), (Element::Bool, [1_u8; 6]));
+        check((Element::F32, [0.0, -0.0]), (Element::Bool, [0_u8; 2]));
+    }
+
+    #[test]
+    fn integers_wrap() {
+        check((Element::I64, [256_i64, -1, 128, 1 << 40]), (Element::I8, [0_i8, -1, -128, 0]));
+        check((Element::I64, [256_i64, -1, 128, 1 << 40]), (Element::I32, [256, -1, 128, 0]));
+        check((Element::I32, [-1, 257]), (Element::U8, [255_u8, 1]));
+        check((Element::U8, [200_u8, 3]), (Element::I8, [-56_i8, 3]));
+        check((Element::I8, [-56_i8, 3]), (Element::I64, [-56_i64, 3]));
+        check((Element::I64, [1_i64 << 32, 0]), (Element::Bool, [1_u8, 0]));
+    }
+
+    #[test]
+    fn integers_become_the_nearest_float() {
+        check((Element::I32, [16_777_217, -3]), (Element::F32, [16_777_216.0, -3.0]));
+        check((Element::U8, [255_u8, 0]), (Element::F32, [255.0, 0.0]));
+        check((Element::Bool, [1_u8, 0]), (Element::F32, [1.0, 0.0]));
+    }
+}

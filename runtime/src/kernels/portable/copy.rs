@@ -1,7 +1,8 @@
 //! Copies between strided views: transposes, slices, expansions, operands of concatenations.
 
-use super::access::{self, told};
-use super::strided::{View, Walk};
+use super::access;
+use super::strided::{View, Walk, elements};
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::Copy;
 
@@ -20,13 +21,16 @@ pub fn copy_b8(memory: &mut Memory<'_>, step: &Copy) {
     told(run::<i64>(memory, step));
 }
 
-fn run<T: Plain>(memory: &mut Memory<'_>, step: &Copy) -> Option<()> {
+pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Copy) -> Option<()> {
     if step.shape.contains(&0) {
         return Some(());
     }
     let mut walk = Walk::new(step.shape, [step.input_strides, step.output_strides])?;
     walk.long_rows_first();
     let reach = walk.reach(1)?;
+    if elements(&step.shape)? > reach.len {
+        return None; // Some element would be written more than once, and maybe without end.
+    }
     let (operands, result) = access::result::<T>(memory, reach.first::<T>(step.output)?, reach.len)?;
     let input = walk.view::<T>(0, &operands, step.input)?;
     for [from, to] in walk.rows() {
@@ -63,4 +67,75 @@ fn copy_row<T: Plain>(
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, indices, offset, span, view, views};
+    use super::*;
+    use crate::steps::Place;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn channels_move_inward() {
+        let mut rig = Rig::new();
+        let input = rig.input(&[0_i32, 1, 2, 3, 10, 11, 12, 13]);
+        let output = rig.room::<i32>(8);
+        let (shape, strides) = ([1, 1, 1, 2, 2, 2], [0, 0, 0, 2, 1, 4]);
+        let output_strides = [8, 8, 8, 4, 2, 1];
+        let step = Copy { input, output, shape, input_strides: strides, output_strides };
+        let result: Vec<i32> = rig.run(output, 8, |memory| run::<i32>(memory, &step));
+        assert_eq!(result, [0, 10, 1, 11, 2, 12, 3, 13]);
+    }
+
+    #[test]
+    fn a_result_that_overlaps_itself_is_refused() {
+        let mut rig = Rig::new();
+        let (input, output) = (rig.put(&[1_u8; 8]), rig.room::<u8>(8));
+        let shape = [1, 1, 1, 1, usize::MAX >> 8, 8];
+        let step = Copy { input, output, shape, input_strides: [0; 6], output_strides: [0, 0, 0, 0, 0, 1] };
+        rig.refuses(|memory| run::<u8>(memory, &step));
+    }
+
+    /// Strides of a result: dimensions in any order, with gaps between them, some of them backwards.
+    fn scattered(shape: [usize; 6], order: &[Index], gaps: [usize; 6], back: [bool; 6]) -> [isize; 6] {
+        let mut dimensions: Vec<usize> = (0..6).collect();
+        let mut strides = [0; 6];
+        let mut step = 1;
+        for choice in order {
+            let d = dimensions.swap_remove(choice.index(dimensions.len()));
+            strides[d] = if back[d] { -(step as isize) } else { step as isize };
+            step = step * shape[d] + gaps[d];
+        }
+        strides
+    }
+
+    proptest! {
+        #[test]
+        fn any_strides(
+            (shape, [input_strides]) in views::<1>(),
+            order in proptest::collection::vec(any::<Index>(), 6),
+            gaps in proptest::array::uniform6(0_usize..2),
+            back in proptest::array::uniform6(any::<bool>()),
+        ) {
+            let mut rig = Rig::new();
+            let (input, values) = view(&mut rig, shape, input_strides, |i| i as i32);
+            let output_strides = scattered(shape, &order, gaps, back);
+            let (low, high) = span(shape, output_strides);
+            let len = (high - low + 1) as usize;
+            prop_assume!(len < 3000);
+            let mut expect = std::vec![-1; len];
+            let Place::Arena(at) = rig.put(&expect) else { unreachable!() };
+            for (index, value) in indices(shape).zip(values) {
+                expect[(offset(index, output_strides) - low) as usize] = value;
+            }
+            let output = Place::Arena(at + low.unsigned_abs() * 4);
+            let step = Copy { input, output, shape, input_strides, output_strides };
+            let actual: Vec<i32> = rig.run(Place::Arena(at), len, |memory| run::<i32>(memory, &step));
+            prop_assert_eq!(actual, expect);
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! Products of matrices that are both computed.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::{Walk, elements};
+use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::MatMul;
 use core::ops::Range;
 
 /// `output[.., i, j] = Σ_k a[.., i, k] · b[.., k, j]`, all row-major, with broadcast batch dimensions.
 ///
-/// Each result is a sum of sums over [`DEPTH`] products: the same order on every CPU.
+/// Each result is a sum of sums over 256 products: the same order on every CPU.
 pub fn matmul_f32(memory: &mut Memory<'_>, step: &MatMul) {
     told(run(memory, step));
 }
@@ -17,7 +18,7 @@ pub fn matmul_f32(memory: &mut Memory<'_>, step: &MatMul) {
 /// depth are 8 KiB, a quarter of a first-level cache.
 const DEPTH: usize = 256;
 
-fn run(memory: &mut Memory<'_>, step: &MatMul) -> Option<()> {
+pub(super) fn run(memory: &mut Memory<'_>, step: &MatMul) -> Option<()> {
     let &MatMul { m, n, k, .. } = step;
     let [a_len, b_len, len] = [elements(&[m, k])?, elements(&[k, n])?, elements(&[m, n])?];
     let count = elements(&step.batch)?.checked_mul(len)?;
@@ -125,4 +126,63 @@ fn tile<const M: usize, const W: usize>(
         row.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, close, numbers};
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[track_caller]
+    fn check(batch: [usize; 4], [a_strides, b_strides]: [[usize; 4]; 2], [m, n, k]: [usize; 3]) {
+        let last = |strides: [usize; 4]| batch.iter().zip(strides).map(|(b, s)| (b - 1) * s).sum::<usize>();
+        let a_values = numbers(1, last(a_strides) + m * k);
+        let b_values = numbers(2, last(b_strides) + k * n);
+        let count = batch.iter().product::<usize>() * m * n;
+        let mut rig = Rig::new();
+        let (a, b, output) = (rig.put(&a_values), rig.input(&b_values), rig.room::<f32>(count));
+        let step = MatMul { a, b, output, batch, a_strides, b_strides, m, n, k };
+        let actual: Vec<f32> = rig.run(output, count, |memory| run(memory, &step));
+        let mut expect = Vec::new();
+        for flat in 0..count {
+            let (mut rest, j, i) = (flat / (m * n), flat % n, flat / n % m);
+            let (mut a_at, mut b_at) = (i * k, j);
+            for d in (0..4).rev() {
+                a_at += rest % batch[d] * a_strides[d];
+                b_at += rest % batch[d] * b_strides[d];
+                rest /= batch[d];
+            }
+            let product = |l: usize| f64::from(a_values[a_at + l]) * f64::from(b_values[b_at + l * n]);
+            expect.push((0..k).map(product).sum());
+        }
+        // k products of up to 4, each rounded once and added with one rounding.
+        let tolerance = (k * k.min(DEPTH + 2)) as f64 * 4.0 * f64::from(f32::EPSILON);
+        close(&actual, &expect, |_| tolerance);
+    }
+
+    #[test]
+    fn heads_of_attention() {
+        check([1, 1, 2, 4], [[0, 0, 0, 77], [0, 0, 0, 77]], [7, 7, 11]);
+        check([1, 1, 2, 3], [[0, 0, 300, 100], [0, 0, 60, 0]], [10, 6, 10]);
+    }
+
+    #[test]
+    fn deep_sums_are_split() {
+        check([1; 4], [[0; 4]; 2], [5, 9, 600]);
+    }
+
+    #[test]
+    fn no_depth_gives_zeros() {
+        check([1, 1, 1, 2], [[0; 4]; 2], [2, 3, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_shape(m in 1_usize..12, n in 1_usize..20, k in 1_usize..30, (b0, b1) in (1_usize..3, 1_usize..3)) {
+            check([1, b0, 1, b1], [[0, m * k * b1, 0, m * k], [0, 0, 0, k * n]], [m, n, k]);
+        }
+    }
 }

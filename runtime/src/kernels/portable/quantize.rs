@@ -1,7 +1,7 @@
 //! From real numbers to 8 bits.
 
-use super::access::told;
 use super::channels::{Scaled, map};
+use crate::kernels::told;
 use crate::math::round_ties_even;
 use crate::memory::Memory;
 use crate::steps::{Element, Quantize};
@@ -14,7 +14,7 @@ pub fn quantize_f32(memory: &mut Memory<'_>, step: &Quantize) {
 }
 
 #[inline]
-fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
+pub(super) fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
     let &Quantize { input, output, outer, channels, inner, scale, zero_point, to } = step;
     let scaled = &Scaled { input, output, shape: [outer, channels, inner], scale, zero_point };
     match to {
@@ -29,4 +29,48 @@ fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
 #[inline(always)]
 fn saturate(x: f32, scale: f32, zero_point: i32, lo: i32, hi: i32) -> i32 {
     (round_ties_even(x / scale) as i32).saturating_add(zero_point).clamp(lo, hi)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, numbers};
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn halves_go_to_the_even_neighbour_and_ends_saturate() {
+        let mut rig = Rig::new();
+        let values = [0.5, 1.5, 2.5, -0.5, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY];
+        let (input, output) = (rig.put(&values), rig.room::<u8>(8));
+        let (scale, zero_point) = (rig.constants(&[1.0_f32]), rig.constants(&[10]));
+        let step =
+            Quantize { input, output, outer: 8, channels: 1, inner: 1, scale, zero_point, to: Element::U8 };
+        let actual: Vec<u8> = rig.run(output, 8, |memory| run(memory, &step));
+        assert_eq!(actual, [10, 12, 12, 10, 255, 0, 255, 0]);
+        let step = Quantize { to: Element::I8, ..step };
+        let actual: Vec<i8> = rig.run(output, 8, |memory| run(memory, &step));
+        assert_eq!(actual, [10, 12, 12, 10, 127, -128, 127, -128]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_axis((outer, channels, inner) in (1_usize..5, 1_usize..5, 1_usize..5), seed in any::<u32>()) {
+            let mut rig = Rig::new();
+            let values = numbers(seed, outer * channels * inner);
+            let scales: Vec<f32> = numbers(seed ^ 1, channels).iter().map(|x| x.abs() / 50.0 + 0.01).collect();
+            let zeros: Vec<i32> = numbers(seed ^ 2, channels).iter().map(|x| (x * 40.0) as i32).collect();
+            let (input, output) = (rig.put(&values), rig.room::<i8>(values.len()));
+            let (scale, zero_point) = (rig.constants(&scales), rig.constants(&zeros));
+            let step = Quantize { input, output, outer, channels, inner, scale, zero_point, to: Element::I8 };
+            let actual: Vec<i8> = rig.run(output, values.len(), |memory| run(memory, &step));
+            let expect = values.iter().enumerate().map(|(i, x)| {
+                let c = i / inner % channels;
+                let steps = f64::from((x / scales[c]).round_ties_even()) + f64::from(zeros[c]);
+                steps.clamp(-128.0, 127.0) as i8
+            });
+            prop_assert_eq!(actual, expect.collect::<Vec<i8>>());
+        }
+    }
 }

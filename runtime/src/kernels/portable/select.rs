@@ -1,7 +1,8 @@
 //! `condition ? a : b` with broadcasting.
 
-use super::access::{self, told};
+use super::access;
 use super::strided::{Walk, elements};
+use crate::kernels::told;
 use crate::memory::{Memory, Plain};
 use crate::steps::Select;
 
@@ -20,7 +21,7 @@ pub fn select_b8(memory: &mut Memory<'_>, step: &Select) {
     told(run::<i64>(memory, step));
 }
 
-fn run<T: Plain>(memory: &mut Memory<'_>, step: &Select) -> Option<()> {
+pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Select) -> Option<()> {
     let count = elements(&step.shape)?;
     if count == 0 {
         return Some(());
@@ -38,4 +39,30 @@ fn run<T: Plain>(memory: &mut Memory<'_>, step: &Select) -> Option<()> {
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, number, view, views};
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    proptest! {
+        #[test]
+        fn any_strides((shape, [condition_strides, a_strides, b_strides]) in views::<3>()) {
+            let mut rig = Rig::new();
+            let (condition, conditions) =
+                view(&mut rig, shape, condition_strides, |i| u8::from(number(3)(i) > 0.0));
+            let (a, a_values) = view(&mut rig, shape, a_strides, |i| i as i64);
+            let (b, b_values) = view(&mut rig, shape, b_strides, |i| -(i as i64));
+            let output = rig.room::<i64>(a_values.len());
+            let step = Select { condition, a, b, output, shape, condition_strides, a_strides, b_strides };
+            let actual: Vec<i64> = rig.run(output, a_values.len(), |memory| run::<i64>(memory, &step));
+            let pairs = a_values.iter().zip(&b_values).zip(conditions);
+            let expect: Vec<i64> = pairs.map(|((&a, &b), c)| if c == 1 { a } else { b }).collect();
+            prop_assert_eq!(actual, expect);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Softmax and its logarithm along an axis.
 
-use super::access::{self, told};
+use super::access;
 use super::fold::{fold, max, sum};
 use super::strided::elements;
+use crate::kernels::told;
 use crate::math::{exp, ln};
 use crate::memory::Memory;
 use crate::steps::Softmax;
@@ -13,7 +14,7 @@ pub fn softmax_f32(memory: &mut Memory<'_>, step: &Softmax) {
     told(run(memory, step));
 }
 
-fn run(memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
+pub(super) fn run(memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
     let &Softmax { outer, len, inner, log, .. } = step;
     let (operands, result) = access::result::<f32>(memory, step.output, elements(&[outer, len, inner])?)?;
     let buffer = operands.in_place(step.input, result)?;
@@ -72,5 +73,55 @@ fn each(
     for row in block.chunks_exact_mut(inner) {
         let columns = row.get_mut(column..).unwrap_or_default();
         columns.iter_mut().zip(lanes.iter_mut()).for_each(|(x, lane)| f(x, lane));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Rig, close, numbers};
+    use super::*;
+    use proptest::prelude::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    fn exact(values: &[f64], log: bool) -> Vec<f64> {
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = values.iter().map(|x| (x - largest).exp()).sum();
+        let result = |x: &f64| if log { x - largest - sum.ln() } else { (x - largest).exp() / sum };
+        values.iter().map(result).collect()
+    }
+
+    #[test]
+    fn large_numbers_do_not_overflow() {
+        let mut rig = Rig::new();
+        let input = rig.put(&[1000.0_f32, 1000.0, -1e30, f32::NEG_INFINITY]);
+        let step = Softmax { input, output: input, outer: 1, len: 4, inner: 1, log: false };
+        assert_eq!(rig.run::<f32>(input, 4, |memory| run(memory, &step)), [0.5, 0.5, 0.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_shape(
+            (outer, len, inner) in (1_usize..4, 1_usize..30, 1_usize..40),
+            (log, in_place) in any::<(bool, bool)>(),
+            spread in 0.1_f32..30.0,
+        ) {
+            let mut rig = Rig::new();
+            let values: Vec<f32> = numbers(3, outer * len * inner).iter().map(|x| x * spread).collect();
+            let input = rig.put(&values);
+            let output = if in_place { input } else { rig.room::<f32>(values.len()) };
+            let step = Softmax { input, output, outer, len, inner, log };
+            let actual: Vec<f32> = rig.run(output, values.len(), |memory| run(memory, &step));
+            let mut expect = std::vec![0.0; values.len()];
+            for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
+                let places = (0..len).map(|l| (o * len + l) * inner + i);
+                let column: Vec<f64> = places.clone().map(|at| values[at].into()).collect();
+                places.zip(exact(&column, log)).for_each(|(at, value)| expect[at] = value);
+            }
+            // x − m is off by ε/2 · 4 · spread, which is the relative error of its exponential; then come
+            // three roundings and those of a sum of 30. Subnormal results are off by their spacing.
+            let relative = (2.0 * f64::from(spread) + 35.0) * f64::from(f32::EPSILON);
+            close(&actual, &expect, |at| relative * if log { 1.0 + expect[at].abs() } else { expect[at] } + 2e-45);
+        }
     }
 }

@@ -1,0 +1,158 @@
+//! What becomes of a tile of sums before and when it is stored; the ragged edge of the channels is here.
+
+use super::activation::{clamp, hard_sigmoid};
+use crate::kernels::vector::Vector;
+use crate::kernels::view::{Source, same_shape};
+use crate::memory::Memory;
+use crate::steps::{Activation, Epilogue, Map};
+
+/// An epilogue whose residual lies inside the memory.
+pub struct Finish<'m> {
+    activation: Activation,
+    residual: Option<Source<'m>>,
+    after: Activation,
+}
+
+impl<'m> Finish<'m> {
+    /// The epilogue of a step, when its residual has the output's shape.
+    pub fn new(memory: &'m Memory<'_>, epilogue: &Epilogue, output: &Map) -> Option<Self> {
+        let residual = match &epilogue.residual {
+            Some(map) => {
+                same_shape([map, output])?;
+                Some(Source::new(memory, map)?)
+            }
+            None => None,
+        };
+        Some(Self { activation: epilogue.activation, residual, after: epilogue.after })
+    }
+
+    /// Rows that the residual holds; without one, as many as there may be.
+    pub fn rows(&self) -> usize {
+        self.residual.map_or(usize::MAX, |residual| residual.rows())
+    }
+
+    /// Where row `y` of the residual begins.
+    #[inline(always)]
+    pub fn row(&self, y: usize) -> Option<*const f32> {
+        self.residual.map(|residual| residual.row(y))
+    }
+
+    /// Finishes and stores the sums of `M` positions and the next `columns` channels, at most `W` vectors of
+    /// which the last may be partial: `after(activation(sum) + residual)`. Output and residual are both at
+    /// `offsets` from their bases, and may be the same memory.
+    ///
+    /// # Safety
+    ///
+    /// `columns` elements must be writable at each offset from `output`, and readable from `residual`.
+    #[inline(always)]
+    pub unsafe fn store<V: Vector, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        mut sums: [[V; W]; M],
+        output: [*mut f32; M],
+        residual: Option<[*const f32; M]>,
+        columns: usize,
+    ) {
+        activate::<V, M, W, true>(isa, &self.activation, &mut sums);
+        let tail = columns - (W - 1) * V::LANES;
+        if let Some(residual) = residual {
+            for m in 0..M {
+                for w in 0..W {
+                    // SAFETY: the caller vouches for `columns` elements.
+                    let operand = unsafe {
+                        let from = residual[m].add(w * V::LANES);
+                        if w + 1 < W || tail >= V::LANES {
+                            V::load(isa, from)
+                        } else {
+                            V::load_partial(isa, from, tail)
+                        }
+                    };
+                    sums[m][w] = sums[m][w].add(operand);
+                }
+            }
+            activate::<V, M, W, false>(isa, &self.after, &mut sums);
+        }
+        for m in 0..M {
+            for w in 0..W {
+                // SAFETY: as above.
+                unsafe {
+                    let to = output[m].add(w * V::LANES);
+                    if w + 1 < W || tail >= V::LANES {
+                        sums[m][w].store(to);
+                    } else {
+                        sums[m][w].store_partial(to, tail);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The activation of a tile: in registers where it is a few instructions (`HARD`: hard-swish too), else out
+/// of line.
+#[inline(always)]
+pub fn activate<V: Vector, const M: usize, const W: usize, const HARD: bool>(
+    isa: V::Isa,
+    activation: &Activation,
+    sums: &mut [[V; W]; M],
+) {
+    match *activation {
+        Activation::Identity => {}
+        Activation::Clamp { lo, hi } => {
+            let (lo, hi) = (V::splat(isa, lo), V::splat(isa, hi));
+            for sum in sums.as_flattened_mut() {
+                *sum = clamp(*sum, lo, hi);
+            }
+        }
+        Activation::HardSwish if HARD => {
+            for sum in sums.as_flattened_mut() {
+                *sum = sum.mul(hard_sigmoid(isa, *sum, 1.0 / 6.0, 0.5));
+            }
+        }
+        Activation::HardSwish
+        | Activation::HardSigmoid { .. }
+        | Activation::Sigmoid
+        | Activation::Silu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Tanh
+        | Activation::LeakyRelu { .. }
+        | Activation::Elu { .. }
+        | Activation::Softplus => {
+            // A copy, so that the tile itself needs no address and stays in registers elsewhere.
+            let mut copy = *sums;
+            V::activate(isa, activation, copy.as_flattened_mut());
+            *sums = copy;
+        }
+    }
+}
+
+/// `base`, `base + stride`, …
+///
+/// # Safety
+///
+/// All must lie in one allocation.
+#[inline(always)]
+pub unsafe fn offsets<const M: usize>(base: *const f32, stride: usize) -> [*const f32; M] {
+    let mut pointers = [base; M];
+    for (m, pointer) in pointers.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *pointer = unsafe { base.add(m * stride) };
+    }
+    pointers
+}
+
+/// As [`offsets`], to write to.
+///
+/// # Safety
+///
+/// All must lie in one allocation.
+#[inline(always)]
+pub unsafe fn offsets_mut<const M: usize>(base: *mut f32, stride: usize) -> [*mut f32; M] {
+    let mut pointers = [base; M];
+    for (m, pointer) in pointers.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *pointer = unsafe { base.add(m * stride) };
+    }
+    pointers
+}

@@ -1,0 +1,244 @@
+//! Matrix products by packed constants: pointwise convolution and dense layers.
+//!
+//! A tile is `M` positions × `W` vectors of channels, its sums in registers. The matrix is packed in panels
+//! of `NR` columns, each `k`×`NR` row-major, so a tile reads it in the order in which it lies.
+
+use super::epilogue::{Finish, offsets, offsets_mut};
+use crate::kernels::vector::Vector;
+use crate::kernels::view::{Sink, Source, constants, pieces};
+use crate::memory::Memory;
+use crate::steps::Pointwise;
+use core::ops::Range;
+
+/// Bytes of input rows that are passed over panel after panel: half of the smallest level 2 cache.
+const BLOCK_BYTES: usize = 128 << 10;
+
+/// See [`Pointwise`]; tiles are at most `MR` rows high.
+#[inline(always)]
+pub fn run<V: Vector, const NR: usize, const MR: usize>(
+    isa: V::Isa,
+    memory: &Memory<'_>,
+    step: &Pointwise,
+    rows: Range<usize>,
+) -> Option<()> {
+    let (k, n) = (step.input.channels, step.output.channels);
+    if (step.input.height, step.input.width) != (step.output.height, step.output.width) {
+        return None;
+    }
+    let input = Source::new(memory, &step.input)?;
+    let output = Sink::new(memory, &step.output, &rows)?;
+    let panels = Panels::new::<NR>(memory, step.weights, step.bias, k, n)?;
+    let finish = Finish::new(memory, &step.epilogue, &step.output)?;
+    let width = step.input.width;
+    let block = (BLOCK_BYTES / size_of::<f32>() / k.max(1)).max(MR) / MR * MR;
+    for piece in pieces(rows, [input.rows(), output.rows(), finish.rows()]) {
+        let m = piece.len() * width;
+        for first in (0..m).step_by(block) {
+            // SAFETY: the rows of a piece lie behind one another in all maps, so there are `m` positions
+            // from each base on.
+            unsafe {
+                let part = Product {
+                    m: block.min(m - first),
+                    input: input.row(piece.start).add(first * k),
+                    output: output.row(piece.start).add(first * n),
+                    residual: finish.row(piece.start).map(|residual| residual.add(first * n)),
+                    panels: &panels,
+                    finish: &finish,
+                };
+                part.multiply::<V, NR, MR>(isa);
+            }
+        }
+    }
+    Some(())
+}
+
+/// A packed matrix and its bias.
+pub struct Panels {
+    weights: *const f32,
+    bias: *const f32,
+    k: usize,
+    /// Columns without those that only fill the last panel.
+    pub n: usize,
+}
+
+impl Panels {
+    /// `k`×`n` values at `weights` in panels of `NR` columns, `n` at `bias`, both padded to whole panels.
+    pub fn new<const NR: usize>(
+        memory: &Memory<'_>,
+        weights: usize,
+        bias: usize,
+        k: usize,
+        n: usize,
+    ) -> Option<Self> {
+        let padded = n.checked_next_multiple_of(NR)?;
+        let weights = constants(memory, weights, padded.checked_mul(k)?)?;
+        let bias = constants(memory, bias, padded)?;
+        Some(Self { weights, bias, k, n })
+    }
+
+    /// Where the rows of `W` vectors of columns begin, `NR` elements from one row to the next.
+    ///
+    /// # Safety
+    ///
+    /// The columns, of which the first is `column`, must be in the matrix or fill its last panel.
+    #[inline(always)]
+    pub unsafe fn columns<V: Vector, const NR: usize, const W: usize>(
+        &self,
+        column: usize,
+    ) -> [*const f32; W] {
+        let mut pointers = [self.weights; W];
+        for (w, pointer) in pointers.iter_mut().enumerate() {
+            let column = column + w * V::LANES;
+            // SAFETY: the panel of a column that the caller vouches for.
+            *pointer = unsafe { self.weights.add(column / NR * NR * self.k + column % NR) };
+        }
+        pointers
+    }
+
+    /// The bias of `W` vectors of columns, for each of `M` positions.
+    ///
+    /// # Safety
+    ///
+    /// As [`columns`](Self::columns).
+    #[inline(always)]
+    pub unsafe fn bias<V: Vector, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        column: usize,
+    ) -> [[V; W]; M] {
+        let mut bias = [V::splat(isa, 0.0); W];
+        for (w, bias) in bias.iter_mut().enumerate() {
+            // SAFETY: the bias is padded as the columns are.
+            *bias = unsafe { V::load(isa, self.bias.add(column + w * V::LANES)) };
+        }
+        [bias; M]
+    }
+}
+
+/// `sums[m][w] += Σ_k a[m][k] · b[w][k·NR ..]` over `len` elements.
+///
+/// # Safety
+///
+/// `len` elements must be readable from each `a`, and `len` rows of `NR` elements from each `b`.
+#[inline(always)]
+pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: usize>(
+    isa: V::Isa,
+    sums: &mut [[V; W]; M],
+    a: [*const f32; M],
+    b: [*const f32; W],
+    len: usize,
+) {
+    for k in 0..len {
+        let mut row = [V::splat(isa, 0.0); W];
+        for w in 0..W {
+            // SAFETY: row `k` is below `len`.
+            row[w] = unsafe { V::load(isa, b[w].add(k * NR)) };
+        }
+        for m in 0..M {
+            // SAFETY: element `k` is below `len`.
+            let x = V::splat(isa, unsafe { *a[m].add(k) });
+            for w in 0..W {
+                sums[m][w] = x.mul_add(row[w], sums[m][w]);
+            }
+        }
+    }
+}
+
+/// The product of `m` positions that lie behind one another.
+struct Product<'a> {
+    m: usize,
+    input: *const f32,
+    output: *mut f32,
+    residual: Option<*const f32>,
+    panels: &'a Panels,
+    finish: &'a Finish<'a>,
+}
+
+impl Product<'_> {
+    /// # Safety
+    ///
+    /// `m` positions must be readable from `input` and `residual` and writable from `output`.
+    #[inline(always)]
+    unsafe fn multiply<V: Vector, const NR: usize, const MR: usize>(&self, isa: V::Isa) {
+        let n = self.panels.n;
+        let mut column = 0;
+        while column < n {
+            let left = (n - column).div_ceil(V::LANES);
+            // SAFETY: as the caller's.
+            let width = unsafe {
+                match width::<V, NR>(self.m, left) {
+                    8 => self.stripe::<V, NR, 1, 8>(isa, column),
+                    4 => self.stripe::<V, NR, 2, 4>(isa, column),
+                    3 => self.stripe::<V, NR, 4, 3>(isa, column),
+                    2 => self.stripe::<V, NR, MR, 2>(isa, column),
+                    _ => self.stripe::<V, NR, MR, 1>(isa, column),
+                }
+            };
+            column += width * V::LANES;
+        }
+    }
+
+    /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`: 49 rows are four
+    /// tiles of 6 and five of 5. Answers `W`.
+    #[inline(always)]
+    unsafe fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        column: usize,
+    ) -> usize {
+        let tiles = self.m.div_ceil(MR);
+        let (height, higher) = (self.m / tiles, self.m % tiles);
+        let mut row = 0;
+        for tile in 0..tiles {
+            let height = height + usize::from(tile < higher);
+            // SAFETY: as the caller's; the heights add up to `m`.
+            unsafe {
+                match height {
+                    6 if MR >= 6 => self.tile::<V, NR, 6, W>(isa, row, column),
+                    5 if MR >= 5 => self.tile::<V, NR, 5, W>(isa, row, column),
+                    4 if MR >= 4 => self.tile::<V, NR, 4, W>(isa, row, column),
+                    3 if MR >= 3 => self.tile::<V, NR, 3, W>(isa, row, column),
+                    2 if MR >= 2 => self.tile::<V, NR, 2, W>(isa, row, column),
+                    _ => self.tile::<V, NR, 1, W>(isa, row, column),
+                }
+            }
+            row += height;
+        }
+        W
+    }
+
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const NR: usize, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        row: usize,
+        column: usize,
+    ) {
+        let (k, n) = (self.panels.k, self.panels.n);
+        // SAFETY: the caller vouches for rows `row .. row + M`, and `W` vectors begin in the matrix.
+        unsafe {
+            let mut sums = self.panels.bias::<V, M, W>(isa, column);
+            let a = offsets(self.input.add(row * k), k);
+            accumulate::<V, NR, M, W>(isa, &mut sums, a, self.panels.columns::<V, NR, W>(column), k);
+            let at = row * n + column;
+            let output = offsets_mut(self.output.add(at), n);
+            let residual = self.residual.map(|residual| offsets(residual.add(at), n));
+            self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
+        }
+    }
+}
+
+/// Vectors that a tile is wide when `m` rows and `left` vectors of columns are to be computed. Few rows
+/// take wide tiles, so that enough sums are under way to hide the latency of a multiply-add (4 cycles × 2
+/// units on Zen 3); an odd last vector joins the two before it in a tile of 4 rows (12 sums too).
+#[inline(always)]
+const fn width<V: Vector, const NR: usize>(m: usize, left: usize) -> usize {
+    let wide = 2 * V::LANES >= NR;
+    match (m, left) {
+        (1, 8..) if wide => 8,
+        (1 | 2, 4..) => 4,
+        (_, 3) if wide => 3,
+        (_, 2..) => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,74 @@
+//! A sliding window along one axis: which taps lie in the map. All arithmetic of borders is here.
+
+use core::ops::Range;
+
+/// Rows or columns of a window over a map.
+#[derive(Clone, Copy)]
+pub struct Axis {
+    taps: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+    input: usize,
+    output: usize,
+}
+
+impl Axis {
+    /// `taps` taps at distance `dilation`, moving by `stride` over `input` positions with `pad` in front of
+    /// them, `output` times. `None` where the positions could overflow.
+    pub fn new([taps, stride, dilation, pad]: [usize; 4], input: usize, output: usize) -> Option<Self> {
+        let last = output.checked_mul(stride)?.checked_add(taps.checked_mul(dilation)?)?;
+        let largest = last.checked_add(pad)?.checked_add(input)?;
+        let valid = taps > 0 && stride > 0 && dilation > 0 && isize::try_from(largest).is_ok();
+        valid.then_some(Self { taps, stride, dilation, pad, input, output })
+    }
+
+    /// Rows and columns of a window, from the fields of a step.
+    pub fn both(
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+        pad: [usize; 2],
+        input: [usize; 2],
+        output: [usize; 2],
+    ) -> Option<[Self; 2]> {
+        let axis = |i: usize| Self::new([kernel[i], stride[i], dilation[i], pad[i]], input[i], output[i]);
+        Some([axis(0)?, axis(1)?])
+    }
+
+    /// The axis of the padded map, `after` positions behind it included.
+    #[inline(always)]
+    pub const fn padded(self, after: usize) -> Self {
+        Self { pad: 0, input: self.input.saturating_add(self.pad).saturating_add(after), ..self }
+    }
+
+    /// The position of output `at`'s first tap; one in front of the map wraps around to a huge number.
+    #[inline(always)]
+    pub const fn first(&self, at: usize) -> usize {
+        (at * self.stride).wrapping_sub(self.pad)
+    }
+
+    /// The position that a tap of output `at` reads; one outside the map is not below its size.
+    #[inline(always)]
+    pub const fn position(&self, at: usize, tap: usize) -> usize {
+        self.first(at).wrapping_add(tap * self.dilation)
+    }
+
+    /// The taps of output `at` that lie in the map.
+    #[inline(always)]
+    pub fn taps(&self, at: usize) -> Range<usize> {
+        let start = at * self.stride;
+        let before = self.pad.saturating_sub(start).div_ceil(self.dilation).min(self.taps);
+        let reach =
+            self.input.saturating_add(self.pad).saturating_sub(start).div_ceil(self.dilation).min(self.taps);
+        before..reach.max(before)
+    }
+
+    /// The outputs all of whose taps lie in the map.
+    pub fn inside(&self) -> Range<usize> {
+        let extent = (self.taps - 1) * self.dilation + 1;
+        let start = self.pad.div_ceil(self.stride).min(self.output);
+        let fits = (self.input + self.pad).checked_sub(extent).map_or(0, |last| last / self.stride + 1);
+        start..fits.clamp(start, self.output)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the CPU is proved to have.
+
+pub use crate::kernels::x86_64::avx2::Avx2;

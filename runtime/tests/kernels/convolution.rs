@@ -1,0 +1,270 @@
+//! Pointwise, dense, grouped and depthwise convolution.
+
+use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, windows};
+use crate::scene::{Layout, Operand, Scene, Weights, compare, numbers, same};
+use crate::{Kernel, kernels};
+use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, Pointwise};
+use proptest::prelude::*;
+
+/// Where the residual comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Residual {
+    None,
+    Own,
+    Output,
+}
+
+/// What all convolutions have, beside their shape.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    activation: Activation,
+    residual: Residual,
+    after: Activation,
+    band: usize,
+    /// Rows that the rings hold beyond what a band needs.
+    spare: [usize; 2],
+    seed: u64,
+}
+
+fn settings() -> impl Strategy<Value = Setting> {
+    let residual =
+        prop::sample::select(vec![Residual::None, Residual::None, Residual::Own, Residual::Output]);
+    (activations(), residual, activations(), 1..=12usize, [0..=3usize, 0..=3], any::<u64>()).prop_map(
+        |(activation, residual, after, band, spare, seed)| Setting {
+            activation,
+            residual,
+            after,
+            band,
+            spare,
+            seed,
+        },
+    )
+}
+
+/// Weights `[k, n]` in panels of 16 columns.
+fn panels(weights: &[f32], n: usize) -> Vec<f32> {
+    let mut packed = Vec::new();
+    for first in (0..n).step_by(16) {
+        for row in weights.chunks(n) {
+            packed.extend((first..first + 16).map(|column| if column < n { row[column] } else { 0.0 }));
+        }
+    }
+    packed
+}
+
+/// Rows of `n` values, each padded with zeros to a multiple of `to`.
+fn padded(values: &[f32], n: usize, to: usize) -> Vec<f32> {
+    let row = |row: &[f32]| {
+        let mut row = row.to_vec();
+        row.resize(n.next_multiple_of(to), 0.0);
+        row
+    };
+    values.chunks(n).flat_map(row).collect()
+}
+
+/// Any convolution: which weight and input channel take part in an output channel is the family's.
+struct Case<'a> {
+    window: Window,
+    n: usize,
+    setting: Setting,
+    /// Values of weights and bias as the reference reads them.
+    weights: &'a [f32],
+    bias: &'a [f32],
+    /// Pairs of input channel and weight of a tap and output channel.
+    reads: &'a dyn Fn(usize, usize) -> Vec<(usize, usize)>,
+}
+
+impl Case<'_> {
+    /// Runs the kernels on steps that `step` makes from input, output and epilogue.
+    fn check<S>(&self, kernels: &[Kernel<S>], blob: Weights, step: impl Fn(Map, Map, Epilogue) -> S) {
+        let Self { window, n, setting, .. } = *self;
+        let [oh, ow] = window.output;
+        let band = setting.band.min(oh);
+        let needed = (0..oh).step_by(band).map(|y| window.rows(y..oh.min(y + band)).len()).max();
+        let mut layout = Layout::default();
+        let held = (needed.unwrap_or(0) + setting.spare[0]).clamp(1, window.input[0]);
+        let input = layout.map(window.input, held);
+        let output = layout.map([oh, ow, n], (band + setting.spare[1]).min(oh));
+        let residual = match setting.residual {
+            Residual::None => None,
+            Residual::Own => Some(layout.map([oh, ow, n], band)),
+            Residual::Output => Some(output),
+        };
+        let values = numbers(setting.seed, window.input.iter().product());
+        let other = numbers(setting.seed + 1, oh * ow * n);
+        let needs = |rows| window.rows(rows);
+        let mut operands = vec![Operand { map: input, values: &values, needs: &needs }];
+        operands.extend(residual.map(|map| Operand { map, values: &other, needs: &same }));
+        let mut scene = Scene::new(blob, operands, output);
+
+        let expected = self.expected(&values, &other);
+        let epilogue = Epilogue { activation: setting.activation, residual, after: setting.after };
+        let step = step(input, output, epilogue);
+        for kernel in kernels {
+            compare(kernel.0, &scene.stream(kernel, &step, band), &expected);
+        }
+    }
+
+    fn expected(&self, values: &[f32], residual: &[f32]) -> Vec<(f64, f64)> {
+        let [oh, ow] = self.window.output;
+        let mut expected = Vec::new();
+        for y in 0..oh {
+            for x in 0..ow {
+                let taps = self.window.taps(y, x);
+                for o in 0..self.n {
+                    let mut sum = Sum::new(self.bias[o]);
+                    for &(tap, position) in &taps {
+                        for (channel, weight) in (self.reads)(tap, o) {
+                            sum.add(values[position * self.window.input[2] + channel], self.weights[weight]);
+                        }
+                    }
+                    let value = activated(self.setting.activation, sum.finish());
+                    expected.push(match self.setting.residual {
+                        Residual::None => value,
+                        Residual::Own | Residual::Output => {
+                            let residual = f64::from(residual[expected.len()]);
+                            let sum = value.0 + residual;
+                            activated(self.setting.after, (sum, value.1 + EPSILON * sum.abs()))
+                        }
+                    });
+                }
+            }
+        }
+        expected
+    }
+}
+
+fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
+    let [height, width, k] = map;
+    let window = Window {
+        input: map,
+        output: [height, width],
+        kernel: [1; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad: [0; 4],
+    };
+    let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
+    let reads = |_, o| (0..k).map(|c| (c, c * n + o)).collect();
+    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
+    let mut blob = Weights::default();
+    let (at, bias) = (blob.push(&panels(&weights, n)), blob.push(&padded(&bias, n, 16)));
+    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16), blob, |input, output, epilogue| Pointwise {
+        input,
+        output,
+        weights: at,
+        bias,
+        epilogue,
+    });
+}
+
+fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
+    let Window { input, kernel, stride, dilation, pad, .. } = window;
+    let (depth, n) = (input[2] / groups, group * groups);
+    let k = kernel[0] * kernel[1] * depth;
+    let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
+    let reads = |tap, o| {
+        let read = |c| (o / group * depth + c, (tap * depth + c) * n + o);
+        (0..depth).map(read).collect()
+    };
+    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
+    let pad = [pad[0], pad[1]];
+    let mut grouped = Weights::default();
+    let at = [grouped.push(&weights), grouped.push(&bias)];
+    case.check(&kernels!(conv2d_f32_grouped, conv2d_f32_grouped), grouped, |input, output, epilogue| {
+        let [weights, bias] = at;
+        Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
+    });
+    if groups == 1 {
+        let mut dense = Weights::default();
+        let at = [dense.push(&panels(&weights, n)), dense.push(&padded(&bias, n, 16))];
+        case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16), dense, |input, output, epilogue| {
+            let [weights, bias] = at;
+            Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
+        });
+    }
+}
+
+fn check_depthwise(kernels: &[Kernel<Depthwise>], window: Window, multiplier: usize, setting: Setting) {
+    let Window { input, kernel, stride, dilation, pad, .. } = window;
+    let n = input[2] * multiplier;
+    let k = kernel[0] * kernel[1];
+    let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
+    let reads = |tap, o| vec![(o / multiplier, tap * n + o)];
+    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
+    let mut blob = Weights::default();
+    let (weights, bias) = (blob.push(&padded(&weights, n, 8)), blob.push(&padded(&bias, n, 8)));
+    let pad = [pad[0], pad[1]];
+    case.check(kernels, blob, |input, output, epilogue| Depthwise {
+        input,
+        output,
+        kernel,
+        stride,
+        dilation,
+        pad,
+        multiplier,
+        weights,
+        bias,
+        epilogue,
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pointwise(
+        map in [1..=9usize, 1..=9, 1..=40],
+        n in 1..=70usize,
+        setting in settings(),
+    ) {
+        check_pointwise(map, n, setting);
+    }
+
+    #[test]
+    fn pointwise_of_one_position(k in 1..=40usize, n in 1..=300usize, setting in settings()) {
+        check_pointwise([1, 1, k], n, setting);
+    }
+
+    #[test]
+    fn dense(window in windows(1..=9usize), n in 1..=40usize, setting in settings()) {
+        check_conv2d(window, 1, n, setting);
+    }
+
+    #[test]
+    fn dense_with_runs_longer_than_the_row_of_zeros(
+        window in windows(200..=300usize),
+        n in 1..=4usize,
+        setting in settings(),
+    ) {
+        let [h, w, c] = window.input;
+        prop_assume!(h * w * c * 8 <= 128 << 10);
+        check_conv2d(window, 1, n, setting);
+    }
+
+    #[test]
+    fn grouped(
+        (groups, window) in (2..=4usize).prop_flat_map(|groups| {
+            (Just(groups), windows((1..=4usize).prop_map(move |depth| depth * groups)))
+        }),
+        group in 1..=11usize,
+        setting in settings(),
+    ) {
+        check_conv2d(window, groups, group, setting);
+    }
+
+    #[test]
+    fn depthwise_3x3(window in squares(3, 1..=36usize), setting in settings()) {
+        check_depthwise(&kernels!(dwconv2d_f32_9p8c, dwconv2d_f32_9p8c), window, 1, setting);
+    }
+
+    #[test]
+    fn depthwise_5x5(window in squares(5, 1..=36usize), setting in settings()) {
+        check_depthwise(&kernels!(dwconv2d_f32_25p8c, dwconv2d_f32_25p8c), window, 1, setting);
+    }
+
+    #[test]
+    fn depthwise(window in windows(1..=20usize), multiplier in 1..=3usize, setting in settings()) {
+        check_depthwise(&kernels!(dwconv2d_f32_generic, dwconv2d_f32_generic), window, multiplier, setting);
+    }
+}

@@ -1,0 +1,36 @@
+//! Every fast kernel against sums in double precision that share no code with it: random shapes, rings
+//! that hold less than the map, processed band by band, and bytes around everything that must stay as they
+//! are.
+
+mod convolution;
+mod elementwise;
+mod pooling;
+mod reference;
+mod scene;
+
+use mobilec_runtime::Memory;
+use std::ops::Range;
+
+/// A kernel of any instruction set.
+type Kernel<S> = (&'static str, fn(&mut Memory<'_>, &S, Range<usize>));
+
+/// The portable kernel, and the AVX2 one where the CPU has it.
+macro_rules! kernels {
+    ($portable:ident, $avx2:ident) => {{
+        let mut kernels: Vec<crate::Kernel<_>> = Vec::new();
+        kernels.push((
+            concat!("portable::", stringify!($portable)),
+            mobilec_runtime::kernels::portable::$portable,
+        ));
+        #[cfg(target_arch = "x86_64")]
+        if mobilec_runtime::x86_64::Avx2::detect().is_some() {
+            kernels.push((concat!("avx2::", stringify!($avx2)), |memory, step, rows| {
+                if let Some(cpu) = mobilec_runtime::x86_64::Avx2::detect() {
+                    mobilec_runtime::kernels::x86_64::avx2::$avx2(cpu, memory, step, rows);
+                }
+            }));
+        }
+        kernels
+    }};
+}
+pub(crate) use kernels;

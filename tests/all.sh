@@ -1,0 +1,33 @@
+#!/bin/sh
+# Sets up what the tests need and runs all of them:
+#   - Rust for aarch64 and Cortex-M, and QEMU (tests/cross/setup.sh), into target/cross
+#   - Python with ONNX Runtime, as an oracle, into target/oracle
+#   - formatting, clippy, documentation, every test
+# MOBILEC_MODELS may name a folder with more trained networks; tests that want it say when they skip.
+set -eu
+cd "$(dirname "$0")/.."
+
+tests/cross/setup.sh
+
+oracle=$PWD/target/oracle
+if ! cmp -s tests/oracle/requirements.txt "$oracle/requirements.txt"; then
+    python3 -m venv "$oracle" 2>/dev/null || {
+        [ "$(id -u)" = 0 ] && sudo= || sudo=sudo
+        $sudo apt-get update && $sudo apt-get install -y --no-install-recommends python3-venv
+        python3 -m venv "$oracle"
+    }
+    "$oracle/bin/pip" install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
+    cp tests/oracle/requirements.txt "$oracle/requirements.txt"
+fi
+
+export MOBILEC_CROSS_ENV="$PWD/target/cross/env.sh"
+export MOBILEC_PYTHON="$oracle/bin/python"
+MOBILEC_ONNX_TESTS=$("$MOBILEC_PYTHON" -c 'import os, onnx; print(os.path.dirname(onnx.__file__))')/backend/test/data/node
+export MOBILEC_ONNX_TESTS
+export MOBILEC_CACHE_DIR="${MOBILEC_CACHE_DIR:-$PWD/target/mobilec-cache}"
+export INSTA_UPDATE=no
+
+cargo fmt --all --check
+cargo clippy --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+cargo test --workspace

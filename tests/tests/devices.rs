@@ -1,0 +1,77 @@
+//! The digits network on other CPUs under QEMU: the portable module, with the host's answers bit by bit.
+//!
+//! Needs `tests/cross/setup.sh`; `MOBILEC_CROSS_ENV` names the file of settings that it writes.
+
+use mobilec::driver::{self, Options};
+use mobilec::tensor::Tensor;
+use mobilec_tests::emitted::{compile, npy, open, run, target};
+use mobilec_tests::{here, skip};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Writes the portable module of the digits network to a folder of its own.
+fn module() -> PathBuf {
+    let folder = here().join("../target/devices");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let model = open(&here().join("digits/digits.onnx"), &[]);
+    let compiled = driver::compile(&model, &Options::new(target("portable"), "digits")).expect("it compiles");
+    let module = compiled.module();
+    mobilec::files::write_if_changed(&folder.join("digits.rs"), module.source.as_bytes()).expect("written");
+    mobilec::files::write_if_changed(&folder.join("digits.weights.bin"), &module.weights).expect("written");
+    std::fs::canonicalize(folder).expect("it exists")
+}
+
+/// Ten scores for each picture, from this machine.
+fn host_scores() -> Vec<Vec<u32>> {
+    let compiled = compile(&open(&here().join("digits/digits.onnx"), &[]), "portable");
+    let pixels = npy(&here().join("digits/inputs.npy")).to_f32();
+    let values: Vec<f32> = pixels.iter().map(|v| v / 255.0).collect();
+    let outputs = run(&compiled, Tensor::from_f32([40, 1, 28, 28], &values).bytes());
+    let bits: Vec<u32> = outputs[0].to_f32().iter().map(|score| score.to_bits()).collect();
+    bits.chunks(10).map(<[u32]>::to_vec).collect()
+}
+
+/// Lines of a device program: `NUMBER c0a1b2c3=-5.0530 …`; remarks start with `#`.
+fn device_scores(text: &str) -> Vec<Vec<u32>> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            line.split_whitespace()
+                .filter_map(|word| word.split_once('='))
+                .map(|(bits, _)| u32::from_str_radix(bits, 16).expect("hexadecimal"))
+                .collect()
+        })
+        .collect()
+}
+
+fn check(device: &str) {
+    let Some(env) = std::env::var_os("MOBILEC_CROSS_ENV").filter(|env| Path::new(env).exists()) else {
+        return skip(device, "MOBILEC_CROSS_ENV names no file; run tests/cross/setup.sh");
+    };
+    let output = Command::new("sh")
+        .args(["-c", r#". "$0" && exec cargo run --release --quiet"#])
+        .arg(&env)
+        .current_dir(here().join(device))
+        .env("MOBILEC_MODULE_DIR", module())
+        // The settings of the cargo and rustup that run this test are not the device's.
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("RUSTC")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
+        .output()
+        .expect("sh runs");
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{device}: {}\n{text}\n{errors}", output.status);
+    assert_eq!(device_scores(&text), host_scores(), "{device}: {text}");
+}
+
+#[test]
+fn cortex_m4_gives_the_hosts_scores() {
+    check("firmware");
+}
+
+#[test]
+fn aarch64_gives_the_hosts_scores() {
+    check("aarch64");
+}
