@@ -58,6 +58,7 @@ mod tests {
         let y = net.binary(Mul, factors, x);
         insta::assert_snapshot!(fused(&net.returns(y)), @r"
         channel_scale: x, x1, mul2
+        squeeze_excite refused: x1, mul2: the gate is computed by input
         %0 f32[2,3,3,4] = input()                x
         %1 f32[2,1,1,4] = input()                x1
         %2 f32[2,3,3,4] = channel_scale(%0, %1)  mul2

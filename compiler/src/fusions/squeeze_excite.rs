@@ -98,6 +98,7 @@ mod tests {
         channel_scale: x, act7, mul8
         activation: conv3, act4
         activation: conv6, act7
+        squeeze_excite refused: act7, mul8: the gate pools act1, but scales x
         %0 f32[1,3,3,4] = input()                                 x
         %1 f32[1,3,3,4] = tanh(%0)                                act1
         %2 f32[1,1,1,4] = global_average_pool(%1)                 squeeze
@@ -115,6 +116,7 @@ mod tests {
         let y = net.binary(Mul, x, gate);
         insta::assert_snapshot!(fused(&net.returns(y)), @r"
         channel_scale: x, x1, mul2
+        squeeze_excite refused: x1, mul2: the gate is computed by input
         %0 f32[1,3,3,4] = input()                x
         %1 f32[1,1,1,4] = input()                x1
         %2 f32[1,3,3,4] = channel_scale(%0, %1)  mul2

@@ -13,6 +13,9 @@ use crate::tensor::Tensor;
 /// A result larger than its operands is folded up to this many elements.
 const GROWTH_LIMIT: usize = 1 << 16;
 
+/// Multiply-adds of the largest product that is folded.
+const WORK_LIMIT: u64 = 1 << 26;
+
 /// Replaces constant expressions by their values.
 pub fn fold(graph: &mut Graph) -> Result<bool, Fault> {
     each(graph, |graph, id| {
@@ -35,7 +38,7 @@ pub(crate) fn foldable(graph: &Graph, id: NodeId) -> bool {
     let elements = graph.ty(id).elements();
     let read: usize = operands.iter().map(|&n| graph.ty(n).elements()).sum();
     let weights = matches!(graph.op(id), Op::Dequantize(_)) && elements != 1;
-    constant && !weights && elements <= read.max(GROWTH_LIMIT)
+    constant && !weights && elements <= read.max(GROWTH_LIMIT) && graph.node_macs(id) <= WORK_LIMIT
 }
 
 #[cfg(test)]

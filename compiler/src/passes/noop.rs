@@ -43,7 +43,7 @@ fn repeats_first(graph: &Graph, id: NodeId, first: NodeId, second: Option<NodeId
         Op::Transpose(op) => op.permutation.iter().enumerate().all(|(i, &p)| i == p),
         Op::Gather(op) => op.index_shape.len() == 1 && op.indices.iter().enumerate().all(|(i, &n)| i == n),
         Op::Interpolate(op) => {
-            op.taps.iter().enumerate().all(|(i, &(a, b, w))| (a == i && w == 0.0) || (a == i && b == i))
+            op.taps.iter().enumerate().all(|(i, &(a, b, w))| a == i && (w == 0.0 || b == i))
         }
         Op::Activate(op) => is_identity(op.activation),
         Op::Binary(op) => second.is_some_and(|second| is_neutral_right(graph, op, second)),

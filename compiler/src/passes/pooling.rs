@@ -29,8 +29,17 @@ fn merge_reductions(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     if inner.op != outer.op || !inner.keep || !neighbours {
         return Ok(false);
     }
-    let op = Reduce { op: outer.op, axes, keep: outer.keep };
+    let op = Reduce { op: outer.op, axes, keep: true };
     let new = graph.add_like(id, op, &[x])?;
+    replace_reshaped(graph, id, new)
+}
+
+/// Replaces a node by one of as many elements.
+fn replace_reshaped(graph: &mut Graph, id: NodeId, mut new: NodeId) -> Result<bool, Fault> {
+    if graph.ty(new) != graph.ty(id) {
+        let shape = graph.ty(id).shape.clone();
+        new = graph.add_like(id, Reshape { shape }, &[new])?;
+    }
     graph.substitute(id, new);
     Ok(true)
 }
@@ -38,13 +47,8 @@ fn merge_reductions(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
 fn whole_map(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     let Some(max) = covers_map(graph, id) else { return Ok(false) };
     let Some(x) = graph.operand(id, 0) else { return Ok(false) };
-    let mut new = graph.add_like(id, GlobalPool { max }, &[x])?;
-    if graph.ty(new) != graph.ty(id) {
-        let shape = graph.ty(id).shape.clone();
-        new = graph.add_like(id, Reshape { shape }, &[new])?;
-    }
-    graph.substitute(id, new);
-    Ok(true)
+    let new = graph.add_like(id, GlobalPool { max }, &[x])?;
+    replace_reshaped(graph, id, new)
 }
 
 /// Whether a node pools all of `[N,H,W,C]` over H and W, and if so, whether by maximum.

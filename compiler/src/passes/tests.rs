@@ -12,6 +12,7 @@ use crate::ops::concat::Concat;
 use crate::ops::expand::Expand;
 use crate::ops::gather::Gather;
 use crate::ops::global_pool::GlobalPool;
+use crate::ops::matmul::MatMul;
 use crate::ops::pad::Pad;
 use crate::ops::reduce::{Reduce, ReduceOp};
 use crate::ops::reshape::Reshape;
@@ -19,7 +20,7 @@ use crate::ops::slice::Slice;
 use crate::ops::softmax::Softmax;
 use crate::ops::transpose::Transpose;
 use crate::passes;
-use crate::tensor::DType;
+use crate::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
 /// Adds the operator that `choice` stands for behind `x`; `other` is any earlier value.
@@ -28,7 +29,7 @@ fn grow(net: &mut Net, x: NodeId, other: NodeId, [choice, a, b]: [usize; 3]) -> 
     let rank = shape.len();
     let axis = a % rank;
     let binary = [BinaryOp::Add, BinaryOp::Mul, BinaryOp::Sub][b % 3];
-    match choice % 18 {
+    match choice % 20 {
         0..4 => net.op("t", Transpose { permutation: permutation(rank, a) }, &[x]),
         4 => net.activate([Activation::RELU6, Activation::HardSwish, Activation::Tanh][a % 3], x),
         5 => net.with_scalar(binary, x, a as f32 / 4.0),
@@ -58,7 +59,7 @@ fn grow(net: &mut Net, x: NodeId, other: NodeId, [choice, a, b]: [usize; 3]) -> 
             net.op("pad", Pad { before: vec![0; rank], after, value: 0.0 }, &[x])
         }
         13 => net.op("reshape", Reshape { shape: reshaped(&shape, a) }, &[x]),
-        14 if rank == 4 => [Net::conv3, Net::narrow, Net::deep][b % 3](net, x),
+        14 if rank == 4 => [Net::conv3, Net::narrow, Net::deep, Net::nchw][b % 4](net, x),
         15 if rank == 4 => net.op("pool", GlobalPool { max: a.is_multiple_of(2) }, &[x]),
         16 => {
             let (indices, index_shape) = ((0..shape[axis]).rev().collect(), vec![shape[axis]]);
@@ -74,6 +75,11 @@ fn grow(net: &mut Net, x: NodeId, other: NodeId, [choice, a, b]: [usize; 3]) -> 
             let index = net.op("arg", op, &[x]);
             net.op("float", Cast { to: DType::F32 }, &[index])
         }
+        18 if rank == 4 => Net::nchw(net, x),
+        18 if rank > 1 => {
+            let matrix = net.graph.add_input("matrix", TensorType::f32([shape[rank - 1], 2]));
+            net.op("matmul", MatMul {}, &[x, matrix])
+        }
         _ => net.dense(x, 3),
     }
 }
@@ -86,6 +92,13 @@ impl Net {
     fn narrow(&mut self, x: NodeId) -> NodeId {
         let y = self.conv(x, 2, 1, 0);
         self.affine(y)
+    }
+
+    /// A convolution as it is imported from an NCHW model.
+    fn nchw(&mut self, x: NodeId) -> NodeId {
+        let map = self.transpose(x, [0, 2, 3, 1]);
+        let y = self.conv(map, 2, 1, 0);
+        self.transpose(y, [0, 3, 1, 2])
     }
 
     fn deep(&mut self, x: NodeId) -> NodeId {
