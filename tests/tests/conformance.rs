@@ -1,5 +1,5 @@
 //! The node tests of ONNX itself, for every operator that is imported: the reference interpreter's answer
-//! against the expected one, for the graph as imported and as fused.
+//! against the expected one, for the graph as imported and as fused; and a plan must be found for it.
 //!
 //! They are in the Python package `onnx`, up to version 1.22.0; later ones leave them out. Their
 //! directory is given by `MOBILEC_ONNX_TESTS`:
@@ -16,8 +16,10 @@
 use mobilec::Error;
 use mobilec::driver::optimize;
 use mobilec::onnx::{ImportOptions, Imported, import};
+use mobilec::plan::{self, Objective, PlanOptions};
 use mobilec::reference::{Array, Data, run};
 use mobilec::tensor::Tensor;
+use mobilec_tests::emitted::target;
 use mobilec_tests::onnx::array;
 use mobilec_tests::{folder, skip};
 use onnx_protobuf::{Message, ModelProto, TensorProto};
@@ -74,20 +76,41 @@ fn cases(directory: &Path) -> Vec<(String, PathBuf)> {
     cases
 }
 
-/// One test, on each of its data sets.
+/// One test, on each of its data sets. Inputs are given by the caller; where something must be a
+/// constant, all but the first input are, and then all, which tests the folding.
 fn check(path: &Path) -> Result<(), String> {
     let bytes = std::fs::read(path.join("model.onnx")).map_err(|e| e.to_string())?;
     let model = ModelProto::parse_from_bytes(&bytes).map_err(|e| e.to_string())?;
+    let names: Vec<String> = model.graph.input.iter().map(|input| input.name.clone()).collect();
     for set in (0..).map(|n| path.join(format!("test_data_set_{n}"))).take_while(|set| set.exists()) {
-        let inputs = values(&set, "input", model.graph.input.iter().map(|v| &v.name))?;
+        let inputs = values(&set, "input", names.iter())?;
         let expected = values(&set, "output", model.graph.output.iter().map(|v| &v.name))?;
-        let imported = import_test(&model, &bytes, &inputs)?;
-        compare(&imported, &inputs, &expected)?;
-        let (graph, _) = optimize(&imported.graph).map_err(|e| format!("optimised: {}", one_line(&e)))?;
-        let fused = Imported { graph, ..imported };
-        compare(&fused, &inputs, &expected).map_err(|why| format!("optimised: {why}"))?;
+        let mut dynamic = names.len();
+        while let Err(why) = check_set(&model, &bytes, &names[..dynamic], &inputs, &expected) {
+            if dynamic == 0 || !needs_constants(&why) {
+                return Err(why);
+            }
+            dynamic = usize::from(dynamic > 1);
+        }
     }
     Ok(())
+}
+
+fn check_set(
+    model: &ModelProto,
+    bytes: &[u8],
+    dynamic: &[String],
+    inputs: &Values,
+    expected: &Values,
+) -> Result<(), String> {
+    let imported = import_test(model, bytes, dynamic, inputs)?;
+    compare(&imported, inputs, expected)?;
+    let (graph, _) = optimize(&imported.graph).map_err(|e| format!("optimised: {}", one_line(&e)))?;
+    let fused = Imported { graph, ..imported };
+    compare(&fused, inputs, expected).map_err(|why| format!("optimised: {why}"))?;
+    let options = PlanOptions { target: target("portable"), objective: Objective::LayerByLayer };
+    let plan = plan::build(&fused.graph, &options).map_err(|e| format!("plan: {}", one_line(&e)))?;
+    plan::check::check(&plan).map_err(|fault| format!("plan: {fault}"))
 }
 
 type Values = BTreeMap<String, Array>;
@@ -102,42 +125,32 @@ fn values<'a>(set: &Path, kind: &str, names: impl Iterator<Item = &'a String>) -
     Ok(values)
 }
 
-/// Imports with inputs that the caller gives. Where an operator needs a constant, all but the first input
-/// are constants, and then all are, which tests the folding; where an output is not computed, the first
-/// one alone is asked for.
-fn import_test(model: &ModelProto, bytes: &[u8], inputs: &Values) -> Result<Imported, String> {
-    let names: Vec<&String> = model.graph.input.iter().map(|input| &input.name).collect();
-    let outputs = model.graph.output.iter().map(|output| output.name.clone());
-    let mut dynamic = names.len();
-    let mut until_outputs = Vec::new();
-    loop {
-        let options = options(inputs, &names[..dynamic], &until_outputs);
-        let error = match import("model", bytes.to_vec().into(), &options) {
-            Ok(imported) => return Ok(imported),
-            Err(error) => error,
-        };
-        let text = error.to_string();
-        if dynamic > 0 && needs_constants(&text) {
-            dynamic = usize::from(dynamic > 1);
-        } else if text.contains("is not computed") && until_outputs.is_empty() {
-            until_outputs = outputs.clone().take(1).collect();
-        } else {
-            return Err(one_line(&error));
-        }
-    }
+/// Where an output is not computed, the first one alone is asked for.
+fn import_test(
+    model: &ModelProto,
+    bytes: &[u8],
+    dynamic: &[String],
+    inputs: &Values,
+) -> Result<Imported, String> {
+    let first = model.graph.output.iter().take(1).map(|output| output.name.clone()).collect();
+    let import = |until_outputs| {
+        import("model", bytes.to_vec().into(), &options(inputs, dynamic, until_outputs))
+            .map_err(|error| one_line(&error))
+    };
+    import(Vec::new()).or_else(|why| if why.contains("is not computed") { import(first) } else { Err(why) })
 }
 
 fn needs_constants(error: &str) -> bool {
     error.contains("must be a constant") || error.contains("which has no elements")
 }
 
-fn options(inputs: &Values, dynamic: &[&String], until_outputs: &[String]) -> ImportOptions {
+fn options(inputs: &Values, dynamic: &[String], until_outputs: Vec<String>) -> ImportOptions {
     let shapes = inputs.iter().filter(|(name, _)| dynamic.contains(name));
     let constants = inputs.iter().filter(|(name, _)| !dynamic.contains(name));
     ImportOptions {
         input_shapes: shapes.map(|(name, value)| (name.clone(), value.ty.shape.clone())).collect(),
         constants: constants.map(|(name, value)| (name.clone(), Tensor::from(value))).collect(),
-        until_outputs: until_outputs.to_vec(),
+        until_outputs,
         ..ImportOptions::default()
     }
 }
