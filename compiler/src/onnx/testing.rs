@@ -12,6 +12,9 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+/// Elements of the largest tensor that [`Case::run`] interprets.
+const LARGEST: usize = 1 << 20;
+
 /// An ONNX node with the values of its operands.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -92,6 +95,10 @@ impl Case {
         for id in graph.order() {
             lower(&graph, id)?.iter().for_each(assert_fields);
         }
+        let largest = graph.order().iter().map(|&id| graph.ty(id).elements()).max();
+        if largest > Some(LARGEST) {
+            return Err(Fault::unsupported("a result that is too large to be interpreted in a test"));
+        }
         let trace = reference::run(&graph, &given)?;
         let values = graph.outputs().iter().map(|(_, id)| trace[id].clone()).collect();
         Ok(Became { values, text: graph.text() })
@@ -156,3 +163,116 @@ static STEPS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
     });
     structs.collect()
 });
+
+mod hostile {
+    use super::Case;
+    use crate::onnx::Attribute;
+    use crate::ops;
+    use crate::reference::Array;
+    use crate::tensor::{DType, Tensor, TensorType};
+    use proptest::prelude::*;
+
+    /// Numbers that break arithmetic which does not expect them.
+    const NUMBERS: [i64; 16] =
+        [0, 1, -1, 2, 3, -2, -3, 4, 5, 8, 9, 1 << 20, i64::MAX, i64::MIN, i64::MAX - 1, 1 << 40];
+    const INTS: [&str; 12] = [
+        "axes",
+        "perm",
+        "pads",
+        "starts",
+        "ends",
+        "split",
+        "kernel_shape",
+        "strides",
+        "dilations",
+        "output_shape",
+        "output_padding",
+        "shape",
+    ];
+    const INT: [&str; 18] = [
+        "axis",
+        "keepdims",
+        "noop_with_empty_axes",
+        "allowzero",
+        "num_outputs",
+        "start",
+        "end",
+        "to",
+        "blocksize",
+        "group",
+        "ceil_mode",
+        "count_include_pad",
+        "fmod",
+        "transA",
+        "transB",
+        "block_size",
+        "select_last_index",
+        "output_dtype",
+    ];
+    const TEXT: [(&str, &[&str]); 5] = [
+        ("mode", &["reflect", "edge", "wrap", "linear", "nearest", "CRD", "constant"]),
+        ("coordinate_transformation_mode", &["align_corners", "asymmetric", "half_pixel_symmetric"]),
+        ("nearest_mode", &["floor", "ceil", "round_prefer_ceil"]),
+        ("keep_aspect_ratio_policy", &["not_larger", "not_smaller"]),
+        ("auto_pad", &["SAME_UPPER", "SAME_LOWER", "VALID"]),
+    ];
+
+    fn numbers() -> impl Strategy<Value = Vec<i64>> {
+        prop::collection::vec(prop::sample::select(&NUMBERS[..]), 0..9)
+    }
+
+    fn attribute() -> impl Strategy<Value = (&'static str, Attribute)> {
+        let ints = (prop::sample::select(&INTS[..]), numbers().prop_map(Attribute::Ints));
+        let int = (prop::sample::select(&INT[..]), prop::sample::select(&NUMBERS[..]));
+        let text = prop::sample::select(&TEXT[..]).prop_flat_map(|(name, values)| {
+            prop::sample::select(values).prop_map(move |v| (name, Attribute::String(v.to_owned())))
+        });
+        prop_oneof![ints, int.prop_map(|(name, value)| (name, Attribute::Int(value))), text]
+    }
+
+    /// A tensor of at most four small dimensions; 1 where it is of numbers that count.
+    fn tensor() -> impl Strategy<Value = Array> {
+        let dtype = prop::sample::select(vec![DType::F32, DType::F32, DType::I64, DType::U8, DType::Bool]);
+        let shape = prop::collection::vec(prop::sample::select(vec![1_usize, 2, 3, 4, 4, 0]), 0..5);
+        (dtype, shape).prop_map(|(dtype, shape)| Array::zeros(&TensorType::new(dtype, shape)))
+    }
+
+    fn list() -> impl Strategy<Value = Array> {
+        let scales =
+            prop::collection::vec(prop::sample::select(vec![0.5, 1.0, 2.0, 1e9, -1.0, f64::NAN]), 0..5);
+        prop_oneof![
+            numbers().prop_map(|v| Array::from(&Tensor::from_i64(&v))),
+            scales.prop_map(|v| Array::float([v.len()], v)),
+        ]
+    }
+
+    fn case() -> impl Strategy<Value = Case> {
+        let names: Vec<&str> = ops::ONNX.iter().copied().flatten().map(|(name, _)| *name).collect();
+        let operand = prop_oneof![
+            tensor().prop_map(|value| Some((value, false))),
+            tensor().prop_map(|value| Some((value, true))),
+            list().prop_map(|value| Some((value, true))),
+            Just(None),
+        ];
+        let operands = (tensor(), prop::collection::vec(operand, 0..4));
+        let attributes = prop::collection::vec(attribute(), 0..4);
+        let opset = prop::sample::select(vec![7, 9, 10, 11, 13, 18, 21]);
+        (prop::sample::select(names), opset, attributes, operands, 1..4_usize).prop_map(
+            |(operator, opset, attributes, (first, others), outputs)| {
+                let mut case = Case::new(operator, opset).outputs(outputs).input(first);
+                case.operands.extend(others);
+                case.attributes.0.extend(attributes.into_iter().map(|(n, v)| (n.to_owned(), v)));
+                case
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn no_spelling_panics(case in case()) {
+            let _ = case.run();
+        }
+    }
+}
