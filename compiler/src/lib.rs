@@ -16,9 +16,11 @@ pub mod harness;
 pub mod onnx;
 pub mod ops;
 pub mod passes;
+pub mod pixels;
 pub mod plan;
 pub mod reference;
 pub mod tensor;
 
 pub use build::{Budget, Build};
 pub use error::{Error, Result};
+pub use pixels::Input;

@@ -49,6 +49,7 @@ pub fn unsupported_cpu(target: &str) -> ! {
 macro_rules! include_model {
     ($(#[$attribute:meta])* $visibility:vis $name:ident) => {
         $(#[$attribute])*
+        #[allow(dead_code, reason = "a module offers more than every user needs")]
         $visibility mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         }
