@@ -24,10 +24,11 @@ pub fn item(tokens: &TokenStream) -> String {
     }
 }
 
-/// Turns the statements of [`note`] into comments.
+/// Turns the statements of [`note`] into comments, and puts a blank line between functions.
 fn notes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
         match line.trim_start().strip_prefix("__note!(") {
             Some(rest) => {
                 let indent = &line[..line.len() - line.trim_start().len()];
@@ -38,6 +39,11 @@ fn notes(text: &str) -> String {
             None => {
                 out.push_str(line);
                 out.push('\n');
+                let closes = line.trim() == "}" || line.ends_with(';');
+                let opens = lines.peek().is_some_and(|next| next.trim_start().starts_with("///"));
+                if closes && opens {
+                    out.push('\n');
+                }
             }
         }
     }
