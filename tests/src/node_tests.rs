@@ -97,6 +97,7 @@ impl NodeTest {
             name: self.name.clone(),
             bytes: self.bytes.clone().into(),
             import: self.options(given, until_outputs),
+            pixels: None,
         };
         let all = model(Vec::new());
         match import(&all.name, all.bytes.clone(), &all.import) {
