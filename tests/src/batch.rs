@@ -18,7 +18,7 @@ use std::{env, fs};
 /// On modules that do not build or run.
 pub fn run(name: &str, cases: &[(Compiled, Vec<u8>)]) -> Vec<Vec<u8>> {
     let folder = crate::here().join("../target/batch").join(name);
-    write(&folder, cases);
+    write(name, &folder, cases);
     let inputs: Vec<u8> = cases.iter().flat_map(|(_, input)| input.iter().copied()).collect();
     fs::write(folder.join("inputs.bin"), inputs).expect("inputs.bin");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -38,11 +38,12 @@ pub fn run(name: &str, cases: &[(Compiled, Vec<u8>)]) -> Vec<Vec<u8>> {
     cases.iter().map(&mut take).collect()
 }
 
-fn write(folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
+fn write(name: &str, folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
     let source = folder.join("src");
     fs::create_dir_all(&source).expect("a folder in target");
     let runtime = crate::here().join("../runtime");
-    let manifest = MANIFEST.replace("{runtime}", &runtime.to_string_lossy().replace('\\', "/"));
+    let runtime = runtime.to_string_lossy().replace('\\', "/");
+    let manifest = MANIFEST.replace("{name}", name).replace("{runtime}", &runtime);
     fs::write(folder.join("Cargo.toml"), manifest).expect("Cargo.toml");
     for (n, (compiled, _)) in cases.iter().enumerate() {
         let module = compiled.module();
@@ -92,7 +93,7 @@ fn element(port: &Port) -> &'static str {
 }
 
 const MANIFEST: &str = r#"[package]
-name = "batch"
+name = "batch-{name}"
 version = "0.0.0"
 edition = "2024"
 publish = false

@@ -153,7 +153,8 @@ fn first_difference(actual: &Array, expected: &Array) -> Option<(usize, (f64, f6
     let is_exact = matches!(expected.data, Data::Int(_));
     let differs = |&(_, (a, e)): &(usize, (f64, f64))| {
         let same = a == e || (a.is_nan() && e.is_nan());
-        !same && (is_exact || !((a - e).abs() <= 1e-3 * e.abs() + 1e-7))
+        let far = (a - e).abs() > 1e-3 * e.abs() + 1e-7 || a.is_nan() != e.is_nan();
+        !same && (is_exact || far)
     };
     actual.to_floats().into_iter().zip(expected.to_floats()).enumerate().find(differs)
 }

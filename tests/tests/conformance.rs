@@ -16,6 +16,7 @@
 use mobilec::driver::{self, Compiled, Model, Options, optimize};
 use mobilec::graph::Graph;
 use mobilec::onnx::import;
+use mobilec::plan::Objective;
 use mobilec::reference::{Array, run};
 use mobilec::tensor::Tensor;
 use mobilec_tests::emitted::target;
@@ -81,7 +82,7 @@ fn check(test: &NodeTest) -> Result<(), String> {
         interpret(test, &imported.graph)?;
         let (fused, _) = optimize(&imported.graph).map_err(|e| format!("fusing: {}", one_line(&e)))?;
         interpret(test, &fused).map_err(|why| format!("fused: {why}"))?;
-        compile(model, "portable", 0).map(drop)
+        compile(model, "portable", Objective::LayerByLayer, 0).map(drop)
     })
 }
 
@@ -91,32 +92,37 @@ fn interpret(test: &NodeTest, graph: &Graph) -> Result<(), String> {
     graph.outputs().iter().try_for_each(|(name, id)| test.compare(name, &trace[id]))
 }
 
-fn compile(model: &Model, target_name: &str, number: usize) -> Result<Compiled, String> {
-    let options = Options::new(target(target_name), format!("net{number}"));
+fn compile(model: &Model, on: &str, objective: Objective, number: usize) -> Result<Compiled, String> {
+    let options = Options { objective, ..Options::new(target(on), format!("net{number}")) };
     driver::compile(model, &options).map_err(|e| format!("compiling: {}", one_line(&e)))
 }
 
 #[test]
 fn portable_code_agrees() {
-    emitted_code_agrees("portable");
+    emitted_code_agrees("portable", "portable", Objective::LayerByLayer);
+}
+
+#[test]
+fn row_streaming_code_agrees() {
+    emitted_code_agrees("streaming", "portable", Objective::Memory);
 }
 
 #[test]
 fn avx2_code_agrees() {
     if std::env::consts::ARCH == "x86_64" {
-        emitted_code_agrees("x86-64-avx2");
+        emitted_code_agrees("avx2", "x86-64-avx2", Objective::LayerByLayer);
     }
 }
 
 /// All listed tests in one program.
-fn emitted_code_agrees(target: &str) {
-    let Some(tests) = tests(target) else { return };
+fn emitted_code_agrees(name: &str, target: &str, objective: Objective) {
+    let Some(tests) = tests(name) else { return };
     let listed = listed();
     let tests: Vec<NodeTest> =
         tests.into_iter().flatten().filter(|test| listed.contains(&test.name)).collect();
     let cases: Vec<(Compiled, Vec<u8>)> =
-        tests.iter().enumerate().map(|(n, test)| case(test, target, n)).collect();
-    let outputs = batch::run(target, &cases);
+        tests.iter().enumerate().map(|(n, test)| case(test, target, objective, n)).collect();
+    let outputs = batch::run(name, &cases);
     let wrong: Vec<String> = tests
         .iter()
         .zip(cases.iter().zip(&outputs))
@@ -126,9 +132,9 @@ fn emitted_code_agrees(target: &str) {
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tests.len());
 }
 
-fn case(test: &NodeTest, target: &str, number: usize) -> (Compiled, Vec<u8>) {
+fn case(test: &NodeTest, target: &str, objective: Objective, number: usize) -> (Compiled, Vec<u8>) {
     let compiled = test
-        .with_constants(|model| compile(model, target, number))
+        .with_constants(|model| compile(model, target, objective, number))
         .unwrap_or_else(|why| panic!("{}: {why}", test.name));
     let inputs = compiled.plan.inputs.iter();
     let bytes = inputs.flat_map(|port| Tensor::from(&test.given[&port.name]).bytes().to_vec()).collect();
