@@ -4,6 +4,7 @@
 //! [`Fault`]; the phase that knows the node turns it into a [`Problem`] and goes on, so that all
 //! problems of a phase are shown at once in one [`Error`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Whose fault a problem is.
@@ -149,11 +150,46 @@ impl Error {
     }
 }
 
+/// Problems of one operator with one message that are shown; the others of it are counted.
+const SHOWN: usize = 3;
+
 fn list(summary: &str, problems: &[Problem]) -> String {
     let mut text = summary.to_owned();
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for problem in problems {
-        text.push_str("\n  × ");
-        text.push_str(&problem.to_string());
+        let alike = seen.entry((&problem.operator, &problem.fault.message)).or_default();
+        *alike += 1;
+        if problem.operator.is_empty() || *alike <= SHOWN {
+            text.push_str("\n  × ");
+            text.push_str(&problem.to_string());
+        }
+    }
+    for ((operator, message), count) in seen {
+        if !operator.is_empty() && count > SHOWN {
+            text.push_str(&format!("\n  × and {} more ({operator}): {message}", count - SHOWN));
+        }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_of_one_kind_are_counted() {
+        let problem = |node: usize| Problem {
+            node: format!("n{node}"),
+            operator: "Foo, opset 17".into(),
+            module: None,
+            fault: Fault::unsupported("no"),
+        };
+        let error = Error::problems("5 operators", (0..5).map(problem).collect());
+        let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 8);
+        assert_eq!(
+            lines[5..],
+            ["  × node n2 (Foo, opset 17)", "    no", "  × and 2 more (Foo, opset 17): no"]
+        );
+    }
 }

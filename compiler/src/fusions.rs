@@ -1,8 +1,9 @@
 //! Fusions: canonical graph → fused graph, in which each layer is one node.
 //!
 //! A fusion is a name, a pattern written as a formula, and a function that fuses at one node or says why
-//! it does not. The order below is their priority; the list is repeated until nothing fires, and the
-//! refusals of that last round are the ones reported. Afterwards [`Phase::Fused`] holds.
+//! it does not. The order below is their priority; the list is repeated until nothing fires. A refusal is
+//! reported with its last reason, unless the same nodes were fused after all. Afterwards
+//! [`Phase::Fused`] holds.
 
 mod activation;
 mod affine_after_conv;
@@ -39,6 +40,11 @@ pub struct Note {
 }
 
 impl Note {
+    /// Whether two notes are about the same candidate.
+    fn is_about(&self, other: &Self) -> bool {
+        self.fusion == other.fusion && self.nodes == other.nodes
+    }
+
     /// A candidate that was fused.
     pub fn fired(fusion: &'static str, graph: &Graph, nodes: &[NodeId]) -> Self {
         Self { fusion, nodes: names(graph, nodes), outcome: Outcome::Fired }
@@ -95,21 +101,24 @@ pub const ALL: &[Fusion] = &[
 ///
 /// Only bugs: a fusion that breaks an invariant.
 pub fn fuse(graph: &mut Graph) -> Result<Vec<Note>, Fault> {
-    let mut notes = Vec::new();
+    let mut fired = Vec::new();
+    let mut refused: Vec<Note> = Vec::new();
     loop {
-        let (fired, refused): (Vec<Note>, Vec<Note>) =
-            round(graph)?.into_iter().partition(|note| note.outcome == Outcome::Fired);
-        let done = fired.is_empty();
-        notes.extend(fired);
-        if done {
-            notes.extend(refused);
+        let notes = round(graph)?;
+        refused.retain(|old| !notes.iter().any(|new| new.is_about(old)));
+        let before = fired.len();
+        for note in notes {
+            if note.outcome == Outcome::Fired { fired.push(note) } else { refused.push(note) }
+        }
+        if fired.len() == before {
             break;
         }
     }
     // An affine that went away may have stood between a padding and its window.
     passes::absorb(graph)?;
     verify::check(graph, Phase::Fused)?;
-    Ok(notes)
+    fired.extend(refused);
+    Ok(fired)
 }
 
 /// Every fusion once at every node. Each one that fires takes a node away, so rounds come to an end.

@@ -18,7 +18,10 @@ mod noop;
 mod pad;
 mod pooling;
 mod reshape;
+mod slices;
 mod spelling;
+#[cfg(test)]
+mod tests;
 mod transposes;
 
 use crate::error::Fault;
@@ -41,6 +44,7 @@ const STAGES: [&[(&str, Pass)]; 3] = [
         ("noop",       noop::remove),
         ("duplicates", duplicates::merge),
         ("spelling",   spelling::unify),
+        ("slices",     slices::past_concat),
         ("transposes", transposes::sink),
         ("reshape",    reshape::simplify),
     ],

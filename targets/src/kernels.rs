@@ -1,6 +1,7 @@
 //! The kernel tables: one row a kernel, one file an instruction set.
 
 mod avx2;
+mod cost;
 mod portable;
 
 use crate::{Isa, Target};

@@ -62,3 +62,102 @@ fn output_channel(op: &Op, shape: &[usize], i: usize) -> usize {
         _ => i % shape.last().copied().unwrap_or(1).max(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::NodeId;
+    use crate::graph::testing::{Net, fused};
+    use crate::ops::activation::Activation;
+    use crate::ops::binary::BinaryOp::{Add, Mul};
+    use crate::ops::conv_transpose::ConvTranspose2d;
+    use crate::ops::window::Window;
+
+    #[test]
+    fn batch_norm_behind_every_layer() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.conv(x, 6, 3, 1);
+        let y = net.affine(y);
+        let y = net.depthwise(y, 1);
+        let y = net.affine(y);
+        let y = transposed_conv(&mut net, y);
+        let y = net.affine(y);
+        let y = net.dense(y, 5);
+        let y = net.affine(y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        affine_after_conv: conv2, affine5
+        affine_after_conv: depthwise8, affine11
+        affine_after_conv: up, affine15
+        affine_after_conv: dense18, affine21
+        %0 f32[1,4,4,3] = input()                                                         x
+        %1 f32[1,4,4,6] = conv2d 3x3 p1(%0, f32[6,3,3,3] #3299, f32[6] #2191)             conv2
+        %2 f32[1,4,4,6] = depthwise 3x3 p1(%1, f32[3,3,6] #1c50, f32[6] #e513)            depthwise8
+        %3 f32[1,8,8,9] = conv_transpose 2x2 s2 g3(%2, f32[2,2,2,9] #7e78, f32[9] #912a)  up
+        %4 f32[1,8,8,5] = dense(%3, f32[9,5] #63f8, f32[5] #c36d)                         dense18
+        return %4 as y
+        ");
+    }
+
+    /// 3 groups of 2 channels.
+    fn transposed_conv(net: &mut Net, x: NodeId) -> NodeId {
+        let weight = net.weights(&[2, 2, 2, 9]);
+        let window = Window { kernel: [2; 2], stride: [2; 2], ..Window::POINT };
+        let op = ConvTranspose2d { window, output_pad: [0; 2], groups: 3, activation: Activation::Identity };
+        net.op("up", op, &[x, weight])
+    }
+
+    #[test]
+    fn layer_scale_and_a_scalar() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.conv(x, 3, 1, 0);
+        let gamma = net.weights(&[3]);
+        let y = net.binary(Mul, y, gamma);
+        let y = net.with_scalar(Mul, y, 0.125);
+        let y = net.binary(Add, x, y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        affine_after_conv: conv2, mul5
+        residual: conv2, add6
+        %0 f32[1,4,4,3] = input()                                                         x
+        %1 f32[1,4,4,3] = conv2d 1x1 +residual(%0, f32[3,1,1,3] #38a6, f32[3] #9d38, %0)  conv2
+        return %1 as y
+        ");
+    }
+
+    #[test]
+    fn refused_behind_an_activation() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.conv(x, 5, 1, 0);
+        let y = net.activate(Activation::RELU, y);
+        let y = net.affine(y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        activation: conv2, act3
+        affine_after_conv refused: conv2, affine6: an activation or a sum comes before the factor
+        %0 f32[1,4,4,3] = input()                                  x
+        %1 f32[1,4,4,5] = conv2d 1x1 relu(%0, f32[5,1,1,3] #194b)  conv2
+        %2 f32[1,4,4,5] = affine(%1, f32[5] #c2d2, f32[5] #f12c)   affine6
+        return %2 as y
+        ");
+    }
+
+    #[test]
+    fn refused_where_the_layer_has_other_users() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.conv(x, 3, 1, 0);
+        let z = net.affine(y);
+        let z = net.depthwise(z, 1);
+        let y = net.binary(Mul, y, z);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        affine_after_conv refused: conv2, affine5: the layer's value is used elsewhere
+        affine_before_conv refused: affine5, depthwise8: padding makes the shift differ at the borders
+        %0 f32[1,4,4,3] = input()                                               x
+        %1 f32[1,4,4,3] = conv2d 1x1(%0, f32[3,1,1,3] #1217)                    conv2
+        %2 f32[1,4,4,3] = affine(%1, f32[3] #f2ca, f32[3] #601b)                affine5
+        %3 f32[1,4,4,3] = depthwise 3x3 p1(%2, f32[3,3,3] #8f9c, f32[3] #e4a1)  depthwise8
+        %4 f32[1,4,4,3] = mul(%1, %3)                                           mul9
+        return %4 as y
+        ");
+    }
+}

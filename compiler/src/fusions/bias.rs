@@ -50,3 +50,62 @@ pub(super) fn affine_activation(graph: &Graph, id: NodeId) -> Activation {
         _ => Activation::Identity,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, fused};
+    use crate::ops::activation::Activation;
+    use crate::ops::binary::BinaryOp::{Add, Mul};
+
+    #[test]
+    fn a_summand_behind_a_convolution_without_bias() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.conv(x, 5, 3, 1);
+        let bias = net.weights(&[1, 1, 1, 5]);
+        let y = net.binary(Add, y, bias);
+        let y = net.activate(Activation::RELU, y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        bias: conv2, add4
+        activation: conv2, act5
+        %0 f32[1,4,4,3] = input()                                                   x
+        %1 f32[1,4,4,5] = conv2d 3x3 p1 relu(%0, f32[5,3,3,3] #3ea7, f32[5] #93c8)  conv2
+        return %1 as y
+        ");
+    }
+
+    #[test]
+    fn a_summand_behind_a_dense_layer_with_bias() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 4]);
+        let y = net.dense(x, 3);
+        let bias = net.weights(&[3]);
+        let y = net.binary(Add, bias, y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        bias: dense3, add5
+        %0 f32[2,4] = input()                                  x
+        %1 f32[2,3] = dense(%0, f32[4,3] #9d2c, f32[3] #c0bf)  dense3
+        return %1 as y
+        ");
+    }
+
+    #[test]
+    fn refused_where_the_bare_sum_is_a_result() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 4]);
+        let y = net.dense(x, 3);
+        let bias = net.weights(&[3]);
+        let z = net.binary(Add, y, bias);
+        let z = net.binary(Mul, z, z);
+        net.graph.add_output("bare", y);
+        insta::assert_snapshot!(fused(&net.returns(z)), @r"
+        affine_after_conv refused: dense3, add5: the layer's value is used elsewhere
+        %0 f32[2,4] = input()                                  x
+        %1 f32[2,3] = dense(%0, f32[4,3] #9d2c, f32[3] #549c)  dense3
+        %2 f32[2,3] = affine(%1, f32[3] #e018, f32[3] #601b)   add5
+        %3 f32[2,3] = mul(%2, %2)                              mul6
+        return %1 as bare
+        return %3 as y
+        ");
+    }
+}

@@ -45,3 +45,37 @@ pub(super) fn replace(
     graph.substitute(id, new);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, fused};
+    use crate::ops::binary::BinaryOp::Mul;
+
+    #[test]
+    fn factors_of_a_batch() {
+        let mut net = Net::new();
+        let (x, factors) = (net.input(&[2, 3, 3, 4]), net.input(&[2, 1, 1, 4]));
+        let y = net.binary(Mul, factors, x);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        channel_scale: x, x1, mul2
+        squeeze_excite refused: x1, mul2: the gate is computed by input
+        %0 f32[2,3,3,4] = input()                x
+        %1 f32[2,1,1,4] = input()                x1
+        %2 f32[2,3,3,4] = channel_scale(%0, %1)  mul2
+        return %2 as y
+        ");
+    }
+
+    #[test]
+    fn one_factor_for_all_images_is_no_channel_scale() {
+        let mut net = Net::new();
+        let (x, factors) = (net.input(&[2, 3, 3, 4]), net.input(&[1, 1, 1, 4]));
+        let y = net.binary(Mul, factors, x);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        %0 f32[2,3,3,4] = input()      x
+        %1 f32[1,1,1,4] = input()      x1
+        %2 f32[2,3,3,4] = mul(%1, %0)  mul2
+        return %2 as y
+        ");
+    }
+}

@@ -49,3 +49,78 @@ fn pooled(graph: &Graph, gate: NodeId) -> Result<NodeId, String> {
     }
     Err(format!("no global pool within {CHAIN} operators before the gate"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Net, fused};
+    use crate::ops::activation::Activation;
+    use crate::ops::binary::BinaryOp::Mul;
+
+    /// The gate of a squeeze-and-excite block by 1×1 convolutions.
+    fn gate(net: &mut Net, x: NodeId) -> NodeId {
+        let pooled = net.op("squeeze", GlobalPool { max: false }, &[x]);
+        let hidden = net.conv(pooled, 2, 1, 0);
+        let hidden = net.activate(Activation::RELU, hidden);
+        let gate = net.conv(hidden, 4, 1, 0);
+        net.activate(Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }, gate)
+    }
+
+    #[test]
+    fn a_map_times_its_gate() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 3, 3, 4]);
+        let gate = gate(&mut net, x);
+        let y = net.binary(Mul, gate, x);
+        let y = net.activate(Activation::HardSwish, y);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        squeeze_excite: x, act6, mul7
+        activation: conv2, act3
+        activation: conv5, act6
+        activation: mul7, act8
+        %0 f32[1,3,3,4] = input()                                 x
+        %1 f32[1,1,1,4] = global_average_pool(%0)                 squeeze
+        %2 f32[1,1,1,2] = dense relu(%1, f32[4,2] #c5bd)          conv2
+        %3 f32[1,1,1,4] = dense hard_sigmoid(%2, f32[2,4] #ea9a)  conv5
+        %4 f32[1,3,3,4] = channel_scale hard_swish(%0, %3)        mul7
+        return %4 as y
+        ");
+    }
+
+    #[test]
+    fn refused_where_the_gate_pools_another_map() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 3, 3, 4]);
+        let other = net.activate(Activation::Tanh, x);
+        let gate = gate(&mut net, other);
+        let y = net.binary(Mul, x, gate);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        channel_scale: x, act7, mul8
+        activation: conv3, act4
+        activation: conv6, act7
+        squeeze_excite refused: act7, mul8: the gate pools act1, but scales x
+        %0 f32[1,3,3,4] = input()                                 x
+        %1 f32[1,3,3,4] = tanh(%0)                                act1
+        %2 f32[1,1,1,4] = global_average_pool(%1)                 squeeze
+        %3 f32[1,1,1,2] = dense relu(%2, f32[4,2] #b398)          conv3
+        %4 f32[1,1,1,4] = dense hard_sigmoid(%3, f32[2,4] #f564)  conv6
+        %5 f32[1,3,3,4] = channel_scale(%0, %4)                   mul8
+        return %5 as y
+        ");
+    }
+
+    #[test]
+    fn refused_where_the_gate_comes_from_outside() {
+        let mut net = Net::new();
+        let (x, gate) = (net.input(&[1, 3, 3, 4]), net.input(&[1, 1, 1, 4]));
+        let y = net.binary(Mul, x, gate);
+        insta::assert_snapshot!(fused(&net.returns(y)), @r"
+        channel_scale: x, x1, mul2
+        squeeze_excite refused: x1, mul2: the gate is computed by input
+        %0 f32[1,3,3,4] = input()                x
+        %1 f32[1,1,1,4] = input()                x1
+        %2 f32[1,3,3,4] = channel_scale(%0, %1)  mul2
+        return %2 as y
+        ");
+    }
+}

@@ -2,6 +2,7 @@
 //! the reference interpreter.
 
 use super::{Graph, NodeId};
+use crate::fusions;
 use crate::ops::Op;
 use crate::ops::activation::{Activate, Activation};
 use crate::ops::affine::Affine;
@@ -12,6 +13,7 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::transpose::Transpose;
 use crate::ops::window::Window;
+use crate::passes;
 use crate::reference::{Array, Data, run};
 use crate::tensor::{Tensor, TensorType};
 
@@ -174,4 +176,27 @@ fn results(graph: &Graph, inputs: &[Array]) -> Vec<(String, Array, f64)> {
     });
     let largest = floats.flatten().filter(|v| v.is_finite()).fold(1.0_f64, |m, v| m.max(v.abs()));
     graph.outputs().iter().map(|(name, n)| (name.clone(), trace[n].clone(), largest)).collect()
+}
+
+/// The canonical form of a network, which computes the same.
+#[track_caller]
+pub fn canonical(before: &Graph) -> Graph {
+    let mut after = before.clone();
+    passes::canonicalize(&mut after).unwrap_or_else(|fault| panic!("{fault}\n{}", after.text()));
+    assert_same(before, &after);
+    after
+}
+
+/// What came of each candidate for a fusion, and the fused form of a network, which computes the same.
+#[track_caller]
+pub fn fused(before: &Graph) -> String {
+    let mut after = before.clone();
+    let notes = passes::canonicalize(&mut after).and_then(|mut notes| {
+        notes.extend(fusions::fuse(&mut after)?);
+        Ok(notes)
+    });
+    let notes = notes.unwrap_or_else(|fault| panic!("{fault}\n{}", after.text()));
+    assert_same(before, &after);
+    let lines: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    lines + &after.text()
 }

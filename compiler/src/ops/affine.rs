@@ -55,7 +55,7 @@ impl Operator for Affine {
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
         let scale = epilogue::channels(site.constant(1, "the scale of an affine map")?.to_f32());
         let shift = epilogue::channels(site.constant(2, "the shift of an affine map")?.to_f32());
-        let map = pixels(site.output);
+        let map = MapShape::pixels(&site.output.shape);
         Ok(vec![Request {
             family: Family::ChannelAffine,
             dtype: DType::F32,
@@ -70,15 +70,6 @@ impl Operator for Affine {
             rows: Rows::SAME,
             in_place: true,
         }])
-    }
-}
-
-/// A tensor as a map whose channels are the last axis.
-fn pixels(ty: &TensorType) -> MapShape {
-    let channels = ty.shape.last().copied().unwrap_or(1);
-    match ty.rank() {
-        4 => MapShape::flat(&ty.shape),
-        _ => MapShape { height: 1, width: ty.elements() / channels.max(1), channels, image: 0 },
     }
 }
 
@@ -151,6 +142,8 @@ fn compute(call: &mut Call<'_>, x: NodeId, parameters: &[NodeId], epsilon: f64) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::Attribute;
+    use crate::onnx::testing::Case;
 
     #[test]
     fn channels_are_the_last_axis_of_any_rank() {
@@ -160,5 +153,25 @@ mod tests {
         let ty = op.infer(&[input.ty.clone(), scale.ty.clone(), shift.ty.clone()]).unwrap();
         assert_eq!(op.eval(&[&input, &scale, &shift], &ty).floats(), [2.5, 0.0, 6.5, 15.0]);
         assert!(op.infer(&[TensorType::f32([3]), scale.ty, shift.ty]).is_err());
+    }
+
+    #[test]
+    fn constant_statistics_fold_and_computed_ones_are_composed() {
+        let x = Array::float([1, 2, 1, 2], vec![1.0, 2.0, 3.0, 4.0]);
+        let parameters = [[2.0, 3.0], [0.5, 0.0], [1.0, 4.0], [4.0, 9.0]];
+        let run = |constant: bool| {
+            let case = Case::new("BatchNormalization", 9).input(x.clone());
+            let case = case.with("epsilon", Attribute::Float(0.0));
+            let case = parameters.iter().fold(case, |case, values| {
+                let values = Array::float([2], values.to_vec());
+                if constant { case.constant(values) } else { case.input(values) }
+            });
+            let became = case.run().unwrap();
+            assert_eq!(became.text.contains("affine"), constant, "{}", became.text);
+            became.values
+        };
+        let expected = [Array::float([1, 2, 1, 2], vec![0.5, 1.5, -1.0, 0.0])];
+        assert_eq!(run(true), expected);
+        assert_eq!(run(false), expected);
     }
 }

@@ -1,82 +1,17 @@
 //! A function of two numbers with ONNX broadcasting.
 
-use super::unary::{Unary, UnaryOp};
+mod onnx;
+
 use super::view::{self, View};
 use super::{Operator, shape};
 use crate::error::Fault;
-use crate::graph::NodeId;
-use crate::onnx::{Call, Spelling};
 use crate::ops::activation::Activation;
-use crate::ops::cast::Cast;
 use crate::plan::request::{Arg, MapShape, Operand, Request, Rows, Site};
 use crate::reference::Array;
 use crate::tensor::{DType, TensorType};
 use mobilec_targets::{Family, Shape};
 
-/// The operators of these names, and `Sum` and `Mean`, which are chains of additions.
-pub const ONNX: &[Spelling] = &[
-    ("Add", |call| import(call, BinaryOp::Add)),
-    ("Sub", |call| import(call, BinaryOp::Sub)),
-    ("Mul", |call| import(call, BinaryOp::Mul)),
-    ("Div", |call| import(call, BinaryOp::Div)),
-    ("And", |call| import(call, BinaryOp::And)),
-    ("Or", |call| import(call, BinaryOp::Or)),
-    ("Xor", |call| import(call, BinaryOp::Xor)),
-    ("Min", |call| Ok(vec![chain(call, BinaryOp::Min)?])),
-    ("Max", |call| Ok(vec![chain(call, BinaryOp::Max)?])),
-    ("Sum", |call| Ok(vec![chain(call, BinaryOp::Add)?])),
-    ("Mean", import_mean),
-    ("Pow", import_pow),
-    ("Mod", import_mod),
-];
-
-fn import(call: &mut Call<'_>, op: BinaryOp) -> Result<Vec<NodeId>, Fault> {
-    let operands = [call.input(0)?, call.input(1)?];
-    Ok(vec![call.emit(Binary::new(op), &operands)?])
-}
-
-/// All operands, one after the other.
-fn chain(call: &mut Call<'_>, op: BinaryOp) -> Result<NodeId, Fault> {
-    (1..call.arity()).try_fold(call.input(0)?, |all, position| {
-        let next = call.input(position)?;
-        call.emit(Binary::new(op), &[all, next])
-    })
-}
-
-fn import_mean(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let sum = chain(call, BinaryOp::Add)?;
-    let count = call.emit_scalar(call.ty(sum).dtype, call.arity() as f64);
-    Ok(vec![call.emit(Binary::new(BinaryOp::Div), &[sum, count])?])
-}
-
-/// The exponent may have another type; the result has the base's.
-fn import_pow(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let (base, exponent) = (call.input(0)?, call.input(1)?);
-    let (to, of) = (call.ty(base).dtype, call.ty(exponent).dtype);
-    if of.is_float() && !to.is_float() {
-        let base = call.emit(Cast { to: of }, &[base])?;
-        let power = call.emit(Binary::new(BinaryOp::Pow), &[base, exponent])?;
-        return Ok(vec![call.emit(Cast { to }, &[power])?]);
-    }
-    let exponent = if of == to { exponent } else { call.emit(Cast { to }, &[exponent])? };
-    Ok(vec![call.emit(Binary::new(BinaryOp::Pow), &[base, exponent])?])
-}
-
-/// With `fmod`, the result has the sign of the dividend: `sign(a) · (|a| mod |b|)`, which is exact.
-fn import_mod(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let (a, b) = (call.input(0)?, call.input(1)?);
-    if call.attributes.int_or("fmod", 0)? == 0 {
-        if call.ty(a).dtype.is_float() {
-            return Err(Fault::model(format!("Mod of {} needs fmod = 1", call.ty(a))));
-        }
-        return import(call, BinaryOp::Mod);
-    }
-    let sign = call.emit(Unary { op: UnaryOp::Sign }, &[a])?;
-    let a = call.emit(Unary { op: UnaryOp::Abs }, &[a])?;
-    let b = call.emit(Unary { op: UnaryOp::Abs }, &[b])?;
-    let rest = call.emit(Binary::new(BinaryOp::Mod), &[a, b])?;
-    Ok(vec![call.emit(Binary::new(BinaryOp::Mul), &[sign, rest])?])
-}
+pub use onnx::ONNX;
 
 /// A function of two numbers with ONNX broadcasting.
 #[derive(Clone, Debug, PartialEq)]

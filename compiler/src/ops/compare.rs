@@ -1,7 +1,8 @@
 //! A relation between two numbers with ONNX broadcasting; the result is `bool`.
 
 use super::binary::broadcast_fields;
-use super::unary::{Unary, UnaryOp};
+use super::compose::unary;
+use super::unary::UnaryOp;
 use super::{Operator, shape, view};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -29,7 +30,7 @@ fn import(call: &mut Call<'_>, op: CompareOp) -> Result<Vec<NodeId>, Fault> {
 fn import_is_nan(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let x = call.input(0)?;
     let equal = call.emit(Compare { op: CompareOp::Equal }, &[x, x])?;
-    Ok(vec![call.emit(Unary { op: UnaryOp::Not }, &[equal])?])
+    Ok(vec![unary(call, UnaryOp::Not, equal)?])
 }
 
 /// A relation between two numbers with ONNX broadcasting; the result is `bool`.

@@ -91,6 +91,7 @@ fn interleave<T: Copy>(rows: usize, slices: &[&[T]]) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
     use crate::plan::request::{Arg, Operand};
 
     #[test]
@@ -119,5 +120,12 @@ mod tests {
         assert!(op.infer(&[TensorType::f32([2, 3]), TensorType::f32([2, 4])]).is_err());
         assert!(op.infer(&[TensorType::f32([2, 3]), TensorType::f32([2])]).is_err());
         assert!(op.infer(&[TensorType::f32([0, 3]), TensorType::f32([2, 3])]).is_ok());
+    }
+
+    #[test]
+    fn the_axis_may_count_from_the_end() {
+        let [a, b] = [1.0, 2.0].map(|v| Array::float([1, 1], vec![v]));
+        let became = Case::new("Concat", 13).int("axis", -1).input(a).constant(b).run().unwrap();
+        assert_eq!(became.values, [Array::float([1, 2], vec![1.0, 2.0])]);
     }
 }

@@ -130,3 +130,35 @@ impl Operator for Constant {
         Ok(Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::Case;
+
+    fn check(case: Case, expect: &[i64]) {
+        assert_eq!(case.run().unwrap().values[0].ints(), expect);
+    }
+
+    #[test]
+    fn shapes_are_constants() {
+        let x = Array::float([2, 3, 4], vec![0.0; 24]);
+        check(Case::new("Shape", 13).input(x.clone()), &[2, 3, 4]);
+        check(Case::new("Shape", 15).int("start", -2).int("end", 99).input(x.clone()), &[3, 4]);
+        check(Case::new("Shape", 15).int("start", 2).int("end", 1).input(x.clone()), &[]);
+        check(Case::new("Size", 13).input(x), &[24]);
+    }
+
+    #[test]
+    fn ranges_stop_before_the_limit() {
+        let range = |start, limit, delta| {
+            let number = |value| Array::int(crate::tensor::DType::I64, [], vec![value]);
+            Case::new("Range", 11).constant(number(start)).constant(number(limit)).constant(number(delta))
+        };
+        check(range(1, 8, 3), &[1, 4, 7]);
+        check(range(10, 0, -4), &[10, 6, 2]);
+        check(range(0, -4, 1), &[]);
+        assert!(range(0, 1, 0).run().is_err());
+        assert!(range(i64::MIN, i64::MAX, 1).run().is_err());
+    }
+}

@@ -1,14 +1,13 @@
 //! Convolution, dense or in groups, NHWC.
 //!
 //! `y[n,oy,ox,o] = Σ x[n, oy·s + ky·d − p, ox·s + kx·d − p, g·C/groups + ci] · w[o,ky,kx,ci] + bias[o]`
-//! with `g = o / (O/groups)`. ONNX's `Conv` is read here, whichever operator it becomes.
+//! with `g = o / (O/groups)`. How ONNX's `Conv` is read stands in `conv2d/onnx.rs`.
 
-use super::depthwise::Depthwise;
-use super::window::onnx::{Sliding, enter, leave};
-use super::{Operator, compose, epilogue, expect};
+mod onnx;
+
+use super::{Operator, epilogue, expect};
 use crate::error::Fault;
-use crate::graph::NodeId;
-use crate::onnx::{Call, Spelling};
+use crate::onnx::Spelling;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::window::Window;
 use crate::plan::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
@@ -17,7 +16,7 @@ use crate::tensor::{DType, Tensor, TensorType};
 use mobilec_targets::{Family, Shape};
 
 /// `Conv` of one or two spatial dimensions.
-pub const ONNX: &[Spelling] = &[("Conv", import)];
+pub const ONNX: &[Spelling] = &[("Conv", onnx::import)];
 
 /// Convolution, dense or in groups. Operands: input `[N,H,W,C]`, weight `[O,kh,kw,C/groups]` (OHWI),
 /// then bias `[O]` and residual where there are any (a residual comes with a bias).
@@ -199,59 +198,30 @@ fn matrix(weight: &Tensor) -> Arg {
     Arg::Weights(Packed::Matrix { values, k, n })
 }
 
-fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let (input, weight) = (call.input(0)?, call.input(1)?);
-    let (ty, weight_ty) = (call.ty(input), call.ty(weight));
-    let groups = read_groups(call, &ty, &weight_ty)?;
-    let sliding = Sliding::read(call, &ty, weight_ty.shape.get(2..))?;
-    let map = enter(call, input)?;
-    let shape = call.ty(map).shape;
-    let window = sliding.over([shape[1], shape[2]]);
-    let outputs = weight_ty.shape[0];
-    let epilogue = Epilogue::default();
-    let result = if groups > 1 && groups == ty.shape[1] {
-        let weight = taps_first(call, weight, &window)?;
-        let op = Depthwise { window, multiplier: outputs / groups, epilogue };
-        compose::with_bias(call, op, map, weight, outputs)?
-    } else {
-        let weight = ohwi(call, weight, &window)?;
-        compose::with_bias(call, Conv2d { window, groups, epilogue }, map, weight, outputs)?
-    };
-    Ok(vec![leave(call, result, ty.rank())?])
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The attribute `group`, when input and weight fit each other with it.
-fn read_groups(call: &Call<'_>, input: &TensorType, weight: &TensorType) -> Result<usize, Fault> {
-    let attribute = call.attributes.int_or("group", 1)?;
-    let groups = usize::try_from(attribute).unwrap_or(0);
-    match (&weight.shape[..], &input.shape[..]) {
-        (&[outputs, depth, _, ..], &[_, channels, _, ..])
-            if weight.rank() == input.rank()
-                && groups > 0
-                && outputs.is_multiple_of(groups)
-                && depth.checked_mul(groups) == Some(channels) =>
-        {
-            Ok(groups)
-        }
-        _ => Err(Fault::model(format!(
-            "a weight [O,C/group,kernel..] {weight} does not fit the input [N,C,..] {input} with group = \
-             {attribute}"
-        ))),
+    #[test]
+    fn each_image_is_a_call_unless_the_window_is_a_point() {
+        let families = |window: Window| {
+            let op = Conv2d { window, groups: 1, epilogue: Epilogue::default() };
+            let [kh, kw] = window.kernel;
+            let operands = [TensorType::f32([2, 4, 4, 3]), TensorType::f32([5, kh, kw, 3])];
+            let output = op.infer(&operands).unwrap();
+            let weight = Tensor::from_f32([5, kh, kw, 3], &[]);
+            let site = Site { operands: &operands, constants: &[None, Some(&weight)], output: &output };
+            op.lower(&site).unwrap().iter().map(|r| (r.family, r.shape.m)).collect::<Vec<_>>()
+        };
+        assert_eq!(families(Window::POINT), [(Family::Pointwise, 32)]);
+        let wide = Window { kernel: [3, 3], pad: [1; 4], ..Window::POINT };
+        assert_eq!(families(wide), [(Family::Conv2d, 16), (Family::Conv2d, 16)]);
     }
-}
 
-/// `[O, C/groups, kh, kw]` → `[O, kh, kw, C/groups]`
-fn ohwi(call: &mut Call<'_>, weight: NodeId, window: &Window) -> Result<NodeId, Fault> {
-    let [kh, kw] = window.kernel;
-    let shape = call.ty(weight).shape;
-    let flat = compose::reshape(call, weight, [shape[0], shape[1], kh, kw])?;
-    compose::transpose(call, flat, [0, 2, 3, 1])
-}
-
-/// `[C·multiplier, 1, kh, kw]` → `[kh, kw, C·multiplier]`
-fn taps_first(call: &mut Call<'_>, weight: NodeId, window: &Window) -> Result<NodeId, Fault> {
-    let [kh, kw] = window.kernel;
-    let outputs = call.ty(weight).shape[0];
-    let flat = compose::reshape(call, weight, [outputs, kh, kw])?;
-    compose::transpose(call, flat, [1, 2, 0])
+    #[test]
+    fn the_matrix_has_output_channels_as_columns() {
+        let weight = Tensor::from_f32([2, 1, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let Arg::Weights(Packed::Matrix { values, k, n }) = matrix(&weight) else { panic!() };
+        assert_eq!((values, k, n), (vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0], 3, 2));
+    }
 }

@@ -3,13 +3,13 @@
 //! `y[n, iy·s + ky·d − p, ix·s + kx·d − p, o] += x[n,iy,ix, g·C/groups + ci] · w[ky,kx,ci,o]` with
 //! `g = o / (O/groups)`, then `+ bias[o]` and the activation.
 
+mod onnx;
+
 use super::conv2d::check_groups;
 use super::dense::add_product;
-use super::window::onnx::{AutoPad, Sliding, enter, leave, sizes};
-use super::{Operator, compose, epilogue, expect};
+use super::{Operator, epilogue, expect};
 use crate::error::Fault;
-use crate::graph::NodeId;
-use crate::onnx::{Call, Spelling};
+use crate::onnx::Spelling;
 use crate::ops::activation::Activation;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::window::Window;
@@ -19,7 +19,7 @@ use crate::tensor::{DType, TensorType};
 use mobilec_targets::{Family, Shape};
 
 /// `ConvTranspose` of one or two spatial dimensions.
-pub const ONNX: &[Spelling] = &[("ConvTranspose", import)];
+pub const ONNX: &[Spelling] = &[("ConvTranspose", onnx::import)];
 
 /// Transposed convolution. Operands: input `[N,H,W,C]`, weight `[kh,kw,C/groups,O]`, bias `[O]` where
 /// there is one.
@@ -185,95 +185,4 @@ impl ConvTranspose2d {
             in_place: false,
         }
     }
-}
-
-fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let (input, weight) = (call.input(0)?, call.input(1)?);
-    let (ty, weight_ty) = (call.ty(input), call.ty(weight));
-    let sliding = Sliding::read(call, &ty, weight_ty.shape.get(2..))?;
-    let attribute = call.attributes.int_or("group", 1)?;
-    let groups = usize::try_from(attribute).ok().filter(|&g| g > 0);
-    let Some((weight, groups)) = taps_first(call, weight, &sliding.window, groups)? else {
-        return Err(Fault::model(format!(
-            "a weight [C,O/group,kernel..] {weight_ty} does not fit the input [N,C,..] {ty} with group = \
-             {attribute}"
-        )));
-    };
-    let map = enter(call, input)?;
-    let shape = call.ty(map).shape;
-    let (window, output_pad) = cut(call, &sliding, [shape[1], shape[2]], ty.rank() - 2)?;
-    let outputs = call.ty(weight).shape[3];
-    let op = ConvTranspose2d { window, output_pad, groups, activation: Activation::Identity };
-    let result = compose::with_bias(call, op, map, weight, outputs)?;
-    Ok(vec![leave(call, result, ty.rank())?])
-}
-
-/// `[C, O/groups, kh, kw]` → `[kh, kw, C/groups, O]`; `None` where the groups do not fit.
-fn taps_first(
-    call: &mut Call<'_>,
-    weight: NodeId,
-    window: &Window,
-    groups: Option<usize>,
-) -> Result<Option<(NodeId, usize)>, Fault> {
-    let ([kh, kw], shape) = (window.kernel, call.ty(weight).shape);
-    let (Some(groups), &[channels, outputs, _, ..]) = (groups, &shape[..]) else { return Ok(None) };
-    if !channels.is_multiple_of(groups) {
-        return Ok(None);
-    }
-    let depth = channels / groups;
-    let grouped = compose::reshape(call, weight, [groups, depth, outputs, kh, kw])?;
-    let permuted = compose::transpose(call, grouped, [3, 4, 1, 0, 2])?;
-    let merged = compose::reshape(call, permuted, [kh, kw, depth, groups * outputs])?;
-    Ok(Some((merged, groups)))
-}
-
-/// The window with what is cut off, and what is added, from `pads`, `auto_pad`, `output_padding` and
-/// `output_shape`.
-fn cut(
-    call: &Call<'_>,
-    sliding: &Sliding,
-    input: [usize; 2],
-    rank: usize,
-) -> Result<(Window, [usize; 2]), Fault> {
-    let mut window = sliding.window;
-    let mut output_pad = read_columns_last(call, "output_padding", rank)?.unwrap_or([0; 2]);
-    let same = matches!(sliding.auto, AutoPad::SameUpper | AutoPad::SameLower);
-    let wanted = match read_output_shape(call, rank)? {
-        Some(shape) => shape,
-        None if same => [0, 1].map(|axis| input[axis].saturating_mul(window.stride[axis])),
-        None => {
-            let pad = if sliding.auto == AutoPad::Explicit { window.pad } else { [0; 4] };
-            return Ok((Window { pad, ..window }, output_pad));
-        }
-    };
-    for axis in 2 - rank..2 {
-        let last = input[axis].saturating_sub(1).saturating_mul(window.stride[axis]);
-        let whole = last.saturating_add(window.extent(axis)).saturating_add(output_pad[axis]);
-        let total = whole.saturating_sub(wanted[axis]);
-        window.pad[axis] = sliding.auto.before(total);
-        window.pad[axis + 2] = sliding.auto.after(total);
-        output_pad[axis] += wanted[axis].saturating_sub(whole);
-    }
-    Ok((window, output_pad))
-}
-
-/// `output_shape`: the spatial dimensions, with or without batch and channels in front.
-fn read_output_shape(call: &Call<'_>, rank: usize) -> Result<Option<[usize; 2]>, Fault> {
-    match call.attributes.ints("output_shape")?.map(|list| list.len()) {
-        Some(len) if len == rank + 2 => {
-            let whole = sizes(call, "output_shape", len)?;
-            Ok(whole.map(|list| if rank == 2 { [list[2], list[3]] } else { [1, list[2]] }))
-        }
-        Some(_) => Ok(read_columns_last(call, "output_shape", rank)?),
-        None => Ok(None),
-    }
-}
-
-/// Numbers for rows and columns; with one spatial dimension, 0 for the rows.
-fn read_columns_last(call: &Call<'_>, name: &str, rank: usize) -> Result<Option<[usize; 2]>, Fault> {
-    Ok(sizes(call, name, rank)?.map(|list| match list[..] {
-        [height, width] => [height, width],
-        [width] => [0, width],
-        _ => [0; 2],
-    }))
 }

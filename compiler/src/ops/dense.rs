@@ -60,10 +60,9 @@ impl Operator for Dense {
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
         let weight = site.constant(1, "the weight of a dense layer")?;
         let [k, n] = [weight.ty.shape[0], weight.ty.shape[1]];
-        let rows = site.output.elements() / n;
-        let map = |channels| MapShape { height: 1, width: rows, channels, image: 0 };
+        let maps = [&site.operands[0], site.output].map(|ty| MapShape::pixels(&ty.shape));
         let weights = Arg::Weights(Packed::Matrix { values: weight.to_f32(), k, n });
-        Ok(vec![pointwise([map(k), map(n)], weights, epilogue::bias(site, n)?, &self.epilogue)])
+        Ok(vec![pointwise(maps, weights, epilogue::bias(site, n)?, &self.epilogue)])
     }
 }
 
@@ -133,4 +132,53 @@ fn add(call: &mut Call<'_>, product: NodeId, c: Option<NodeId>) -> Result<NodeId
     }
     let (c, product) = (call.ty(c), call.ty(product));
     Err(Fault::model(format!("operand C of Gemm is {c}, which does not broadcast to {product}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::Case;
+
+    fn gemm() -> Case {
+        Case::new("Gemm", 13).input(Array::float([2, 2], vec![1.0, 2.0, 3.0, 4.0]))
+    }
+
+    fn weight() -> Array {
+        Array::float([2, 3], vec![1.0, 0.0, 2.0, 0.0, 1.0, 2.0])
+    }
+
+    fn check(case: Case, operators: &[&str], values: [f64; 6]) {
+        let became = case.run().unwrap();
+        let found: Vec<&str> = ["dense(", "matmul(", "mul(", "add("]
+            .into_iter()
+            .filter(|op| became.text.contains(&format!("= {op}")))
+            .collect();
+        assert_eq!(found, operators, "{}", became.text);
+        assert_eq!(became.values, [Array::float([2, 3], values.to_vec())]);
+    }
+
+    #[test]
+    fn factors_are_folded_into_constants() {
+        let bias = |shape: &[usize], values: &[f64]| Array::float(shape, values.to_vec());
+        let case = || gemm().constant(weight());
+        check(case(), &["dense("], [1.0, 2.0, 6.0, 3.0, 4.0, 14.0]);
+        let half = case().with("alpha", crate::onnx::Attribute::Float(0.5));
+        check(half.constant(bias(&[], &[1.0])), &["dense("], [1.5, 2.0, 4.0, 2.5, 3.0, 8.0]);
+        let row = case().constant(bias(&[1, 3], &[1.0, 2.0, 3.0]));
+        check(row, &["dense("], [2.0, 4.0, 9.0, 4.0, 6.0, 17.0]);
+        let column = case().constant(bias(&[2, 1], &[1.0, 2.0]));
+        check(column, &["dense(", "add("], [2.0, 3.0, 7.0, 5.0, 6.0, 16.0]);
+    }
+
+    #[test]
+    fn two_computed_matrices_are_a_matrix_product() {
+        let (twice, computed) = (crate::onnx::Attribute::Float(2.0), gemm().input(weight()));
+        check(computed.with("alpha", twice), &["matmul(", "mul("], [2.0, 4.0, 12.0, 6.0, 8.0, 28.0]);
+    }
+
+    #[test]
+    fn a_bias_with_more_rows_than_the_product_is_a_fault() {
+        let case = gemm().constant(weight()).constant(Array::float([4, 3], vec![0.0; 12]));
+        assert!(case.run().is_err());
+    }
 }

@@ -133,3 +133,36 @@ impl Depthwise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(multiplier: usize, epilogue: Epilogue) -> Depthwise {
+        let window = Window { kernel: [2, 1], stride: [2, 1], pad: [1, 0, 0, 0], ..Window::POINT };
+        Depthwise { window, multiplier, epilogue }
+    }
+
+    #[test]
+    fn rows_of_padding_count_as_zero() {
+        let input = Array::float([1, 3, 1, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let weight = Array::float([2, 1, 2], vec![1.0, 10.0, 100.0, 1000.0]);
+        let depthwise = op(1, Epilogue::default());
+        let ty = depthwise.infer(&[input.ty.clone(), weight.ty.clone()]).unwrap();
+        let expected = Array::float([1, 2, 1, 2], vec![100.0, 2000.0, 503.0, 6040.0]);
+        assert_eq!(depthwise.eval(&[&input, &weight], &ty), expected);
+        assert_eq!(depthwise.macs(&[], &ty), 8);
+    }
+
+    #[test]
+    fn weight_and_residual_must_fit() {
+        let types = |shapes: &[&[usize]]| shapes.iter().map(|s| TensorType::f32(*s)).collect::<Vec<_>>();
+        let (x, w) = (&[1, 3, 1, 2][..], &[2, 1, 4][..]);
+        assert!(op(1, Epilogue::default()).infer(&types(&[x, w])).is_err());
+        assert!(op(2, Epilogue::default()).infer(&types(&[x, w])).is_ok());
+        let added = Epilogue { residual: true, ..Epilogue::default() };
+        assert!(op(2, added).infer(&types(&[x, w, &[4], &[1, 2, 1, 4]])).is_ok());
+        assert!(op(2, added).infer(&types(&[x, w, &[4], &[1, 3, 1, 4]])).is_err());
+        assert!(op(2, added).infer(&types(&[x, w, &[4]])).is_err());
+    }
+}

@@ -1,7 +1,7 @@
 //! Broadcasting to a shape: `Expand`, and `Tile` as an expansion of dimensions of its own.
 
 use super::view::{self, View};
-use super::{Operator, reshape, shape};
+use super::{Operator, compose, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -43,9 +43,9 @@ fn import_tile(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         tiled.push(if d == 1 { r } else { d });
         whole.push(d.saturating_mul(r));
     }
-    let value = reshape::emit(call, input, apart)?;
+    let value = compose::reshape(call, input, apart)?;
     let value = emit(call, value, tiled)?;
-    Ok(vec![reshape::emit(call, value, whole)?])
+    Ok(vec![compose::reshape(call, value, whole)?])
 }
 
 /// Broadcasting to a shape.
@@ -86,6 +86,7 @@ impl Operator for Expand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     #[test]
     fn ones_stretch_and_dimensions_are_added_in_front() {
@@ -99,5 +100,12 @@ mod tests {
     fn the_shape_must_be_the_result_of_broadcasting() {
         assert!(Expand { shape: vec![1, 2] }.infer(&[TensorType::f32([3, 2])]).is_err());
         assert!(Expand { shape: vec![2] }.infer(&[TensorType::f32([3, 2])]).is_err());
+    }
+
+    #[test]
+    fn tiles_repeat_whole_dimensions() {
+        let x = Array::float([2, 1], vec![1.0, 2.0]);
+        let tiled = Case::new("Tile", 13).input(x).list(&[2, 2]).run().unwrap();
+        assert_eq!(tiled.values, [Array::float([4, 2], vec![1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0])]);
     }
 }

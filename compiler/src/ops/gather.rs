@@ -128,6 +128,7 @@ impl Operator for Gather {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     fn check(op: &Gather, expect: &Array) {
         let input = Array::float([2, 3], (0..6).map(f64::from).collect());
@@ -153,5 +154,14 @@ mod tests {
     fn indices_outside_are_refused() {
         assert!(Gather::along(0, vec![2]).infer(&[TensorType::f32([2, 3])]).is_err());
         assert!(Gather::along(2, vec![0]).infer(&[TensorType::f32([2, 3])]).is_err());
+    }
+
+    #[test]
+    fn negative_indices_count_from_the_end() {
+        let x = Array::float([3], vec![1.0, 2.0, 3.0]);
+        let last = Case::new("Gather", 13).input(x.clone()).list(&[-1, 0]).run().unwrap();
+        assert_eq!(last.values, [Array::float([2], vec![3.0, 1.0])]);
+        let outside = Case::new("Gather", 13).input(x).list(&[-4]).run().map(|_| ()).unwrap_err();
+        assert_eq!(outside.message, "index -4 is outside dimension 0 of f32[3]");
     }
 }

@@ -9,6 +9,8 @@ use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
 use crate::ops::binary::BinaryOp;
+use crate::ops::reduce::{Reduce, ReduceOp};
+use crate::ops::unary::UnaryOp;
 use crate::plan::request::{Arg, Operand, Request, Rows, Site};
 use crate::reference::{Array, Data};
 use crate::tensor::{DType, Tensor, TensorType};
@@ -83,26 +85,48 @@ impl Operator for LayerNorm {
     }
 }
 
-/// Over all axes from `axis` on; scale and bias broadcast to these.
+/// Over all axes from `axis` on; scale and bias broadcast to these. Mean and 1 / deviation are the other
+/// outputs.
 fn import_layer(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
-    let (input, scale) = (call.input(0)?, call.input(1)?);
-    let bias = call.optional(2);
-    let ty = call.ty(input);
-    let axis = shape::axis(call.attributes.int_or("axis", -1)?, ty.rank())?;
+    let input = call.input(0)?;
+    let axis = shape::axis(call.attributes.int_or("axis", -1)?, call.ty(input).rank())?;
     let epsilon = call.attributes.float_or("epsilon", 1e-5)?;
+    let mut outputs = vec![layer(call, input, axis, epsilon)?];
+    if call.outputs > 1 {
+        outputs.extend(statistics(call, input, axis, epsilon)?);
+    }
+    Ok(outputs)
+}
+
+/// Mean, and 1 / √(variance + epsilon).
+fn statistics(call: &mut Call<'_>, x: NodeId, axis: usize, epsilon: f32) -> Result<[NodeId; 2], Fault> {
+    let axes: Vec<usize> = (axis..call.ty(x).rank()).collect();
+    let over = Reduce { op: ReduceOp::Mean, axes, keep: true };
+    let mean = call.emit(over.clone(), &[x])?;
+    let centred = compose::binary(call, BinaryOp::Sub, x, mean)?;
+    let square = compose::binary(call, BinaryOp::Mul, centred, centred)?;
+    let variance = call.emit(over, &[square])?;
+    let sum = compose::with_scalar(call, BinaryOp::Add, variance, f64::from(epsilon))?;
+    let deviation = compose::unary(call, UnaryOp::Sqrt, sum)?;
+    Ok([mean, compose::unary(call, UnaryOp::Reciprocal, deviation)?])
+}
+
+fn layer(call: &mut Call<'_>, input: NodeId, axis: usize, epsilon: f32) -> Result<NodeId, Fault> {
+    let (scale, bias) = (call.input(1)?, call.optional(2));
+    let ty = call.ty(input);
     let len: usize = ty.shape[axis..].iter().product();
     let rows: usize = ty.shape[..axis].iter().product();
     let fits = |value: NodeId| compose::is_fixed(call, value) && call.ty(value).elements() == len;
     if !fits(scale) || !bias.is_none_or(fits) {
         let normal = normalise(call, input, [rows, len], epsilon, None)?;
-        return Ok(vec![scale_and_shift(call, normal, scale, bias)?]);
+        return scale_and_shift(call, normal, scale, bias);
     }
     let scale = compose::reshape(call, scale, [len])?;
     let shift = match bias {
         Some(bias) => compose::reshape(call, bias, [len])?,
         None => call.emit_constant(Tensor::from_f32([len], &[])),
     };
-    Ok(vec![normalise(call, input, [rows, len], epsilon, Some([scale, shift]))?])
+    normalise(call, input, [rows, len], epsilon, Some([scale, shift]))
 }
 
 /// Over the spatial axes of each channel.
@@ -191,6 +215,8 @@ fn scale_and_shift(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::Attribute;
+    use crate::onnx::testing::Case;
 
     #[test]
     fn rows_are_normalised_one_by_one() {
@@ -199,5 +225,35 @@ mod tests {
         let op = LayerNorm { epsilon: 0.0 };
         let ty = op.infer(&[input.ty.clone(), scale.ty.clone(), shift.ty.clone()]).unwrap();
         assert_eq!(op.eval(&[&input, &scale, &shift], &ty).floats(), [-1.0, 12.0, -1.0, 12.0]);
+    }
+
+    /// All values are ±1 before the scale and bias of two channels.
+    fn check(case: Case, shape: &[usize], operator: &str, values: &[f64]) {
+        let values = values.to_vec();
+        let became = case.with("epsilon", Attribute::Float(0.0)).run().unwrap();
+        assert!(became.text.contains(operator), "{}", became.text);
+        assert_eq!(became.values, [Array::float(shape, values)]);
+    }
+
+    #[test]
+    fn two_axes_are_one_row() {
+        let case = |axis| {
+            let x = Array::float([1, 2, 2], vec![0.0, 2.0, 2.0, 0.0]);
+            let case = Case::new("LayerNormalization", 17).input(x).int("axis", axis);
+            case.constant(Array::float([2, 2], vec![1.0, 2.0, 3.0, 4.0]))
+        };
+        check(case(1), &[1, 2, 2], "reshape", &[-1.0, 2.0, 3.0, -4.0]);
+        check(case(-2), &[1, 2, 2], "reshape", &[-1.0, 2.0, 3.0, -4.0]);
+    }
+
+    #[test]
+    fn instances_and_groups_are_rows_of_their_own() {
+        let x = || Array::float([1, 2, 1, 2], vec![0.0, 2.0, 6.0, 4.0]);
+        let [scale, bias] = [[1.0, 2.0], [0.0, 10.0]].map(|v| Array::float([2], v.to_vec()));
+        let both = |case: Case| case.input(x()).constant(scale.clone()).constant(bias.clone());
+        let instance = both(Case::new("InstanceNormalization", 7));
+        check(instance, &[1, 2, 1, 2], "layer_norm", &[-1.0, 1.0, 12.0, 8.0]);
+        let group = both(Case::new("GroupNormalization", 21)).int("num_groups", 2);
+        check(group, &[1, 2, 1, 2], "layer_norm", &[-1.0, 1.0, 12.0, 8.0]);
     }
 }

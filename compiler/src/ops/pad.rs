@@ -212,6 +212,7 @@ impl Operator for Pad {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     #[test]
     fn the_operand_lies_inside_the_border() {
@@ -250,5 +251,21 @@ mod tests {
         let op = Pad { before: vec![usize::MAX], after: vec![2], value: 0.0 };
         let ty = op.infer(&[TensorType::f32([3])]).unwrap();
         assert!(TensorType::checked(ty.dtype, ty.shape).is_err());
+    }
+
+    #[test]
+    fn negative_pads_cut_before_the_rest_is_mirrored() {
+        let x = Array::float([4], vec![1.0, 2.0, 3.0, 4.0]);
+        let case = Case::new("Pad", 13).text("mode", "reflect").input(x).list(&[2, -1]);
+        let became = case.run().unwrap();
+        assert_eq!(became.values, [Array::float([5], vec![3.0, 2.0, 1.0, 2.0, 3.0])]);
+    }
+
+    #[test]
+    fn axes_that_are_named_are_padded() {
+        let x = Array::int(DType::U8, [1, 2], vec![1, 2]);
+        let value = Array::int(DType::U8, [], vec![255]);
+        let case = Case::new("Pad", 18).input(x).list(&[0, 1]).constant(value).list(&[-1]);
+        assert_eq!(case.run().unwrap().values, [Array::int(DType::U8, [1, 3], vec![1, 2, 255])]);
     }
 }

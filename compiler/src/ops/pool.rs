@@ -217,3 +217,62 @@ fn explicit_border(
     let pad = [0, 0, larger.pad[2] - counted[0], larger.pad[3] - counted[1]];
     Ok((map, Window { pad, ..window }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::Case;
+
+    /// A row of 1, 2, 3 … pooled.
+    fn row(operator: &'static str, width: usize, kernel: i64) -> Case {
+        let values = (1..=width).map(|v| v as f64).collect();
+        Case::new(operator, 22).input(Array::float([1, 1, width], values)).ints("kernel_shape", &[kernel])
+    }
+
+    fn check(case: Case, values: &[f64]) {
+        let expected = Array::float([1, 1, values.len()], values.to_vec());
+        assert_eq!(case.run().unwrap().values, [expected]);
+    }
+
+    #[test]
+    fn ceil_adds_a_window_that_reaches_over_the_edge() {
+        check(row("MaxPool", 4, 3).ints("strides", &[2]), &[3.0]);
+        check(row("MaxPool", 4, 3).ints("strides", &[2]).int("ceil_mode", 1), &[3.0, 4.0]);
+        check(row("AveragePool", 4, 3).ints("strides", &[2]).int("ceil_mode", 1), &[2.0, 3.5]);
+    }
+
+    #[test]
+    fn ceil_leaves_out_a_window_that_starts_in_the_padding() {
+        let case = row("MaxPool", 2, 1).ints("strides", &[2]).ints("pads", &[0, 1]);
+        check(case.int("ceil_mode", 1), &[1.0]);
+    }
+
+    #[test]
+    fn counted_padding_ends_where_the_pads_end() {
+        let case = |pads: [i64; 2]| {
+            let case = row("AveragePool", 4, 3).ints("strides", &[3]).ints("pads", &pads);
+            case.int("ceil_mode", 1).int("count_include_pad", 1)
+        };
+        check(case([1, 1]), &[1.0, 7.0 / 3.0]);
+        check(case([0, 1]), &[2.0, 2.0]);
+        check(case([0, 0]), &[2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_mean_counts_padding_only_when_told() {
+        let case = || row("AveragePool", 2, 2).ints("pads", &[1, 0]);
+        check(case(), &[1.0, 1.5]);
+        check(case().int("count_include_pad", 1), &[0.5, 1.5]);
+    }
+
+    #[test]
+    fn dilation_skips_positions() {
+        check(row("MaxPool", 5, 2).ints("dilations", &[3]), &[4.0, 5.0]);
+    }
+
+    #[test]
+    fn a_window_of_padding_alone_is_a_fault() {
+        assert!(row("MaxPool", 2, 1).ints("pads", &[1, 0]).run().is_err());
+        assert!(row("AveragePool", 2, i64::MAX).run().is_err());
+    }
+}

@@ -143,6 +143,7 @@ pub(super) fn scale_fields(site: &Site<'_>, axis: usize) -> Result<Vec<(&'static
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     fn check(x: &[f64], scale: &[f64], zero_point: &Array, expect: &[i64]) {
         let input = Array::float([1, x.len()], x.to_vec());
@@ -170,5 +171,22 @@ mod tests {
         // precision: a tie that goes to 4.
         let scale = f64::from(0.1_f32);
         check(&[f64::from(0.35_f32)], &[scale], &Array::int(DType::U8, [1], vec![0]), &[4]);
+    }
+
+    #[test]
+    fn a_missing_zero_point_is_zero_of_u8() {
+        let scale = Array::float([], vec![0.5]);
+        let case = Case::new("QuantizeLinear", 13).input(Array::float([2], vec![1.0, -1.0])).constant(scale);
+        assert_eq!(case.run().unwrap().values, [Array::int(DType::U8, [2], vec![2, 0])]);
+    }
+
+    #[test]
+    fn blocks_are_refused() {
+        let scale = Array::float([1, 1], vec![0.5]);
+        let case = Case::new("QuantizeLinear", 21).input(Array::float([1, 2], vec![1.0, -1.0]));
+        assert_eq!(
+            case.constant(scale).run().map(|_| ()).unwrap_err().blame,
+            crate::error::Blame::Unsupported
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! A reduction over neighbouring axes.
 
-use super::binary::{Binary, BinaryOp};
+use super::Operator;
+use super::binary::BinaryOp;
+use super::compose::{self, binary, unary};
 use super::shape::{self, Split};
-use super::unary::{Unary, UnaryOp};
-use super::{Operator, reshape};
+use super::unary::UnaryOp;
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -35,21 +36,21 @@ fn import(
 ) -> Result<Vec<NodeId>, Fault> {
     let x = call.input(0)?;
     let (axes, keep) = axes(call)?;
-    let x = before.map_or(Ok(x), |op| call.emit(Unary { op }, &[x]))?;
+    let x = before.map_or(Ok(x), |op| unary(call, op, x))?;
     let y = emit(call, x, op, &axes, keep)?;
-    Ok(vec![after.map_or(Ok(y), |op| call.emit(Unary { op }, &[y]))?])
+    Ok(vec![after.map_or(Ok(y), |op| unary(call, op, y))?])
 }
 
 fn squares(call: &mut Call<'_>) -> Result<NodeId, Fault> {
     let x = call.input(0)?;
     let (axes, keep) = axes(call)?;
-    let square = call.emit(Binary::new(BinaryOp::Mul), &[x, x])?;
+    let square = binary(call, BinaryOp::Mul, x, x)?;
     emit(call, square, ReduceOp::Sum, &axes, keep)
 }
 
 fn import_l2(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let sum = squares(call)?;
-    Ok(vec![call.emit(Unary { op: UnaryOp::Sqrt }, &[sum])?])
+    Ok(vec![unary(call, UnaryOp::Sqrt, sum)?])
 }
 
 /// `ln Σ e^(x − max) + max`, which does not overflow.
@@ -57,13 +58,13 @@ fn import_log_sum_exp(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let x = call.input(0)?;
     let (axes, keep) = axes(call)?;
     let max = emit(call, x, ReduceOp::Max, &axes, true)?;
-    let difference = call.emit(Binary::new(BinaryOp::Sub), &[x, max])?;
-    let power = call.emit(Unary { op: UnaryOp::Exp }, &[difference])?;
+    let difference = binary(call, BinaryOp::Sub, x, max)?;
+    let power = unary(call, UnaryOp::Exp, difference)?;
     let sum = emit(call, power, ReduceOp::Sum, &axes, keep)?;
-    let log = call.emit(Unary { op: UnaryOp::Log }, &[sum])?;
+    let log = unary(call, UnaryOp::Log, sum)?;
     let shape = call.ty(log).shape;
-    let max = reshape::emit(call, max, shape)?;
-    Ok(vec![call.emit(Binary::new(BinaryOp::Add), &[log, max])?])
+    let max = compose::reshape(call, max, shape)?;
+    Ok(vec![binary(call, BinaryOp::Add, log, max)?])
 }
 
 /// The axes, ascending, and whether they stay. An attribute before opset 13 (sum) or 18 (all others), an
@@ -121,7 +122,7 @@ impl Reduce {
 impl Operator for Reduce {
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Fault> {
         let [input] = shape::operands("reduce", operands)?;
-        if input.dtype == DType::Bool {
+        if input.dtype == DType::Bool && !matches!(self.op, ReduceOp::Max | ReduceOp::Min) {
             return Err(Fault::unsupported(format!("{} of {input}", self.describe())));
         }
         if self.split(input).is_none() {
@@ -164,7 +165,8 @@ impl Operator for Reduce {
         let split = self.split(input).ok_or_else(|| Fault::bug("a reduction without axes"))?;
         Ok(vec![Request {
             family: Family::Reduce,
-            dtype: input.dtype,
+            // The largest and smallest of 0 and 1 are those of bytes.
+            dtype: if input.dtype == DType::Bool { DType::U8 } else { input.dtype },
             shape: Shape::new(split.outer, split.inner, split.len),
             fields: vec![
                 ("input", Arg::Place(Operand::Input(0), 0)),
@@ -253,6 +255,7 @@ fn range(dtype: DType) -> std::ops::RangeInclusive<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     fn check(op: ReduceOp, axes: &[usize], keep: bool, expect: &Array) {
         let input = Array::float([2, 3, 2], (0..12).map(f64::from).collect());
@@ -286,5 +289,31 @@ mod tests {
         for axes in [vec![], vec![0, 2], vec![3]] {
             assert!(Reduce { op: ReduceOp::Sum, axes, keep: true }.infer(&input).is_err());
         }
+    }
+
+    #[test]
+    fn axes_apart_are_a_chain_that_ends_with_the_first() {
+        let x = Array::float([2, 3, 2], (0..12).map(f64::from).collect());
+        let case = Case::new("ReduceMean", 18).int("keepdims", 0).input(x).list(&[0, -1]);
+        let became = case.run().unwrap();
+        assert_eq!(became.values, [Array::float([3], vec![3.5, 5.5, 7.5])]);
+        let [last, first] = ["reduce mean 2(", "reduce mean 0("].map(|op| became.text.find(op));
+        assert!(last.is_some() && last < first, "{}", became.text);
+    }
+
+    #[test]
+    fn without_axes_everything_or_nothing_is_reduced() {
+        let x = Array::float([2], vec![3.0, 4.0]);
+        let all = Case::new("ReduceL2", 18).int("keepdims", 0).input(x.clone());
+        assert_eq!(all.run().unwrap().values, [Array::float([], vec![5.0])]);
+        let none = Case::new("ReduceSum", 13).int("noop_with_empty_axes", 1).input(x.clone());
+        assert_eq!(none.run().unwrap().values, [x]);
+    }
+
+    #[test]
+    fn a_logarithm_of_a_sum_does_not_overflow() {
+        let x = Array::float([2], vec![1000.0, 1000.0]);
+        let became = Case::new("ReduceLogSumExp", 18).int("keepdims", 0).input(x).run().unwrap();
+        assert_eq!(became.values, [Array::float([], vec![1000.0 + 2.0_f64.ln()])]);
     }
 }

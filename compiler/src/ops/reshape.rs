@@ -1,7 +1,7 @@
 //! The same elements under another shape: `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, and what changes
 //! nothing at all (`Identity`, `Dropout`).
 
-use super::{Operator, shape};
+use super::{Operator, compose, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -20,15 +20,6 @@ pub const ONNX: &[Spelling] = &[
     ("Dropout", import_dropout),
 ];
 
-/// The value under another shape; the value itself where it has that shape.
-///
-/// # Errors
-///
-/// Another number of elements.
-pub(super) fn emit(call: &mut Call<'_>, value: NodeId, shape: Vec<usize>) -> Result<NodeId, Fault> {
-    if call.ty(value).shape == shape { Ok(value) } else { call.emit(Reshape { shape }, &[value]) }
-}
-
 /// 0 copies the dimension at its place (unless `allowzero`), −1 is what is left.
 fn import_reshape(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let input = call.input(0)?;
@@ -38,7 +29,7 @@ fn import_reshape(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         None => call.attributes.ints("shape")?.ok_or_else(|| Fault::model("Reshape without a shape"))?,
     };
     let shape = resolve(&ty, &wanted, call.attributes.int_or("allowzero", 0)? != 0)?;
-    Ok(vec![emit(call, input, shape)?])
+    Ok(vec![compose::reshape(call, input, shape)?])
 }
 
 fn resolve(ty: &TensorType, wanted: &[i64], zeros: bool) -> Result<Vec<usize>, Fault> {
@@ -69,7 +60,7 @@ fn import_flatten(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         axis => shape::axis(axis, ty.rank())?,
     };
     let (rows, columns) = ty.shape.split_at(axis);
-    Ok(vec![emit(call, input, vec![rows.iter().product(), columns.iter().product()])?])
+    Ok(vec![compose::reshape(call, input, vec![rows.iter().product(), columns.iter().product()])?])
 }
 
 /// Axes are an attribute before opset 13 and an operand since.
@@ -91,8 +82,8 @@ fn import_squeeze(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         return Err(Fault::model(format!("dimension {axis} of {ty} is not 1 and cannot be squeezed")));
     }
     let stays = |&(i, _): &(usize, &usize)| !gone.contains(&i);
-    let shape = ty.shape.iter().enumerate().filter(stays).map(|(_, &d)| d).collect();
-    Ok(vec![emit(call, input, shape)?])
+    let shape: Vec<usize> = ty.shape.iter().enumerate().filter(stays).map(|(_, &d)| d).collect();
+    Ok(vec![compose::reshape(call, input, shape)?])
 }
 
 fn import_unsqueeze(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
@@ -103,8 +94,8 @@ fn import_unsqueeze(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let new = shape::axes(&axes, rank)?;
     let mut old = ty.shape.iter().copied();
     let dimension = |i| if new.contains(&i) { Some(1) } else { old.next() };
-    let shape = (0..rank).filter_map(dimension).collect();
-    Ok(vec![emit(call, input, shape)?])
+    let shape: Vec<usize> = (0..rank).filter_map(dimension).collect();
+    Ok(vec![compose::reshape(call, input, shape)?])
 }
 
 /// When inferring, the input; the mask, if it is asked for, keeps everything.
@@ -161,6 +152,7 @@ impl Operator for Reshape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     fn check(shape: &[usize], wanted: &[i64], expect: Option<&[usize]>) {
         assert_eq!(resolve(&TensorType::f32(shape), wanted, false).ok().as_deref(), expect, "{wanted:?}");
@@ -186,5 +178,27 @@ mod tests {
     #[test]
     fn allowzero_keeps_an_empty_dimension() {
         assert_eq!(resolve(&TensorType::f32([0, 3]), &[3, 0], true), Ok(vec![3, 0]));
+    }
+
+    fn shape_of(case: Case) -> Vec<usize> {
+        case.run().unwrap().values[0].ty.shape.clone()
+    }
+
+    #[test]
+    fn axes_are_attributes_or_operands() {
+        let x = Array::float([1, 3, 1], vec![0.0; 3]);
+        assert_eq!(shape_of(Case::new("Squeeze", 11).input(x.clone())), [3]);
+        assert_eq!(shape_of(Case::new("Squeeze", 11).ints("axes", &[0]).input(x.clone())), [3, 1]);
+        assert_eq!(shape_of(Case::new("Squeeze", 13).input(x.clone()).list(&[-1])), [1, 3]);
+        assert!(Case::new("Squeeze", 13).input(x.clone()).list(&[1]).run().is_err());
+        assert_eq!(shape_of(Case::new("Unsqueeze", 13).input(x.clone()).list(&[-1, 0])), [1, 1, 3, 1, 1]);
+        assert_eq!(shape_of(Case::new("Flatten", 13).int("axis", -1).input(x)), [3, 1]);
+    }
+
+    #[test]
+    fn dropout_keeps_everything() {
+        let x = Array::float([2], vec![1.0, 2.0]);
+        let became = Case::new("Dropout", 13).outputs(2).input(x.clone()).run().unwrap();
+        assert_eq!(became.values, [x, Array::int(DType::Bool, [2], vec![1, 1])]);
     }
 }

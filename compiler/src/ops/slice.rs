@@ -194,6 +194,7 @@ impl Operator for Slice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
 
     /// Slices `0..5` and compares with what NumPy gives.
     fn check(start: i64, end: i64, step: i64, expect: &[i64]) {
@@ -245,5 +246,24 @@ mod tests {
         assert!(Slice { starts: vec![5], steps: vec![1], shape: vec![1] }.infer(&input).is_err());
         assert!(Slice { starts: vec![1], steps: vec![-1], shape: vec![3] }.infer(&input).is_err());
         assert!(Slice { starts: vec![0], steps: vec![isize::MAX], shape: vec![3] }.infer(&input).is_err());
+    }
+
+    #[test]
+    fn a_split_is_a_slice_for_each_output() {
+        let x = Array::float([2, 3], (0..6).map(f64::from).collect());
+        let case = Case::new("Split", 13).int("axis", 1).outputs(2).input(x.clone());
+        let values = case.clone().list(&[1, 2]).run().unwrap().values;
+        assert_eq!(values[0], Array::float([2, 1], vec![0.0, 3.0]));
+        assert_eq!(values[1], Array::float([2, 2], vec![1.0, 2.0, 4.0, 5.0]));
+        assert!(case.clone().run().is_err(), "3 is not even");
+        let uneven = case.int("num_outputs", 2).run().unwrap().values;
+        assert_eq!([&uneven[0].ty.shape, &uneven[1].ty.shape], [&[2, 2], &[2, 1]]);
+    }
+
+    #[test]
+    fn all_of_a_tensor_is_no_slice() {
+        let x = Array::float([2, 3], (0..6).map(f64::from).collect());
+        let became = Case::new("Slice", 9).ints("starts", &[0]).ints("ends", &[9]).input(x).run().unwrap();
+        assert!(!became.text.contains("slice"), "{}", became.text);
     }
 }

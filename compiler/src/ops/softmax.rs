@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn up_to_opset_12_all_dimensions_from_the_axis_on_go_together() {
+        use crate::onnx::testing::Case;
+        let value = |opset| {
+            let case = Case::new("Softmax", opset).input(Array::float([1, 2, 2], vec![0.0; 4]));
+            case.int("axis", 1).run().unwrap().values[0].floats()[0]
+        };
+        assert_eq!((value(12), value(13)), (0.25, 0.5));
+    }
+
+    #[test]
     fn an_axis_that_is_not_there_is_a_fault() {
         assert!(Softmax { axis: 2, log: false }.infer(&[TensorType::f32([2, 2])]).is_err());
         assert!(Softmax { axis: 1, log: false }.infer(&[TensorType::f32([2, 0])]).is_err());

@@ -1,7 +1,7 @@
 //! A permutation of the dimensions, and the spellings that are reshapes around one.
 
 use super::view::{self, View};
-use super::{Operator, reshape, shape};
+use super::{Operator, compose, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -24,10 +24,7 @@ fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         Some(perm) => perm.iter().map(|&axis| shape::axis(axis, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).rev().collect(),
     };
-    if permutation.iter().copied().eq(0..rank) {
-        return Ok(vec![input]);
-    }
-    Ok(vec![call.emit(Transpose { permutation }, &[input])?])
+    Ok(vec![compose::transpose(call, input, permutation)?])
 }
 
 /// Channel `(by·b + bx)·C + c` (DCR) or `(c·b + by)·b + bx` (CRD) goes to row `y·b + by`, column `x·b + bx`.
@@ -43,9 +40,9 @@ fn import_depth_to_space(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
         Some("CRD") => (vec![n, h, w, depth, block, block], vec![0, 1, 4, 2, 5, 3]),
         Some(mode) => return Err(Fault::model(format!("mode = {mode:?} of DepthToSpace"))),
     };
-    let value = reshape::emit(call, input, apart)?;
-    let value = call.emit(Transpose { permutation }, &[value])?;
-    let value = reshape::emit(call, value, vec![n, h * block, w * block, depth])?;
+    let value = compose::reshape(call, input, apart)?;
+    let value = compose::transpose(call, value, permutation)?;
+    let value = compose::reshape(call, value, vec![n, h * block, w * block, depth])?;
     Ok(vec![call.to_nchw(value)?])
 }
 
@@ -55,9 +52,9 @@ fn import_space_to_depth(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     if h % block != 0 || w % block != 0 {
         return Err(Fault::model(format!("{h}x{w} does not divide into blocks of {block}x{block}")));
     }
-    let value = reshape::emit(call, input, vec![n, h / block, block, w / block, block, c])?;
-    let value = call.emit(Transpose { permutation: vec![0, 1, 3, 2, 4, 5] }, &[value])?;
-    let value = reshape::emit(call, value, vec![n, h / block, w / block, block * block * c])?;
+    let value = compose::reshape(call, input, vec![n, h / block, block, w / block, block, c])?;
+    let value = compose::transpose(call, value, [0, 1, 3, 2, 4, 5])?;
+    let value = compose::reshape(call, value, vec![n, h / block, w / block, block * block * c])?;
     Ok(vec![call.to_nchw(value)?])
 }
 
@@ -123,6 +120,7 @@ impl Operator for Transpose {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::testing::Case;
     use crate::plan::request::Arg;
 
     #[test]
@@ -147,5 +145,16 @@ mod tests {
     fn a_dimension_named_twice_is_no_permutation() {
         assert!(Transpose { permutation: vec![0, 0] }.infer(&[TensorType::f32([2, 2])]).is_err());
         assert!(Transpose { permutation: vec![0] }.infer(&[TensorType::f32([2, 2])]).is_err());
+    }
+
+    #[test]
+    fn space_goes_to_depth_and_back() {
+        let x = Array::float([1, 2, 4, 2], (0..16).map(f64::from).collect());
+        let deep = Case::new("SpaceToDepth", 13).int("blocksize", 2).input(x.clone()).run().unwrap();
+        let deep = deep.values[0].clone();
+        assert_eq!(deep.ty.shape, [1, 8, 2, 1]);
+        assert_eq!(deep.floats()[..6], [0.0, 4.0, 8.0, 12.0, 1.0, 5.0]);
+        let back = Case::new("DepthToSpace", 13).int("blocksize", 2).input(deep).run().unwrap();
+        assert_eq!(back.values, [x]);
     }
 }

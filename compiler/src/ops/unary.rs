@@ -1,6 +1,6 @@
 //! A function of one number, element by element.
 
-use super::{Operator, shape};
+use super::{Operator, compose, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
@@ -30,7 +30,7 @@ pub const ONNX: &[Spelling] = &[
 
 fn import(call: &mut Call<'_>, op: UnaryOp) -> Result<Vec<NodeId>, Fault> {
     let x = call.input(0)?;
-    Ok(vec![call.emit(Unary { op }, &[x])?])
+    Ok(vec![compose::unary(call, op, x)?])
 }
 
 /// A function of one number, element by element.

@@ -150,3 +150,59 @@ fn merge(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
         _ => Ok(false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::activation::Activation;
+    use crate::ops::binary::BinaryOp::{Add, Div, Mul, Sub};
+
+    #[test]
+    fn a_batch_norm_in_pieces_is_one_affine() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3, 3, 4]);
+        let (mean, deviation) = (net.weights(&[4]), net.weights(&[1, 1, 1, 4]));
+        let (gamma, beta) = (net.weights(&[1, 4]), net.weights(&[4]));
+        let y = net.binary(Sub, x, mean);
+        let y = net.binary(Div, y, deviation);
+        let y = net.binary(Mul, gamma, y);
+        let y = net.binary(Sub, beta, y);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3,3,4] = input()                                 x
+        %1 f32[2,3,3,4] = affine(%0, f32[4] #79bf, f32[4] #24ae)  sub8
+        return %1 as y
+        ");
+    }
+
+    #[test]
+    fn rescaling_of_an_input_is_one_affine() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.with_scalar(Div, x, 127.5);
+        let y = net.with_scalar(Sub, y, 1.0);
+        let y = net.activate(Activation::Tanh, y);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[1,4,4,3] = input()                                 x
+        %1 f32[1,4,4,3] = affine(%0, f32[3] #623a, f32[3] #e9d3)  sub2
+        %2 f32[1,4,4,3] = tanh(%1)                                act3
+        return %2 as y
+        ");
+    }
+
+    #[test]
+    fn a_lone_scalar_and_a_constant_along_another_axis_stay() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.with_scalar(Mul, x, 2.0);
+        let y = net.activate(Activation::Tanh, y);
+        let rows = net.weights(&[4, 1, 1]);
+        let y = net.binary(Add, y, rows);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[1,4,4,3] = input()                    x
+        %1 f32[1,4,4,3] = mul(%0, f32[]{2})          mul1
+        %2 f32[1,4,4,3] = tanh(%1)                   act2
+        %3 f32[1,4,4,3] = add(%2, f32[4,1,1] #bd5e)  add4
+        return %3 as y
+        ");
+    }
+}

@@ -14,7 +14,10 @@ use crate::tensor::DType;
 /// Rewrites what amounts to a dense layer.
 pub fn unify(graph: &mut Graph) -> Result<bool, Fault> {
     each(graph, |graph, id| {
-        Ok(product(graph, id)? || pointwise_on_one_pixel(graph, id)? || flattened(graph, id)?)
+        Ok(product(graph, id)?
+            || merge_rows(graph, id)?
+            || pointwise_on_one_pixel(graph, id)?
+            || flattened(graph, id)?)
     })
 }
 
@@ -28,6 +31,29 @@ fn product(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
         return Ok(false);
     }
     let new = graph.add_like(id, Dense { epilogue: Default::default() }, &operands)?;
+    replace_if_equal(graph, id, new)
+}
+
+/// `[B,M,K] · [1,K,N] → [1,B·M,K] · [1,K,N]`: one product instead of one a batch.
+fn merge_rows(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
+    let (Op::MatMul(_), [a, b]) = (graph.op(id), &graph.operands(id)[..]) else { return Ok(false) };
+    let (a, b, shape) = (*a, *b, graph.ty(id).shape.clone());
+    let (Some((&depth, rows)), Some((_, batches))) =
+        (graph.ty(a).shape.split_last(), graph.ty(b).shape.split_last_chunk::<2>().map(|(b, m)| (m, b)))
+    else {
+        return Ok(false);
+    };
+    let one_matrix = batches.iter().all(|&n| n == 1) && batches.len() < rows.len();
+    let in_batches = rows.split_last().is_some_and(|(_, batches)| batches.iter().any(|&n| n != 1));
+    if !one_matrix || !in_batches {
+        return Ok(false);
+    }
+    let mut merged = vec![1; rows.len() - 1];
+    merged.extend([rows.iter().product(), depth]);
+    let op = graph.op(id).clone();
+    let a = graph.add_like(id, Reshape { shape: merged }, &[a])?;
+    let product = graph.add_like(id, op, &[a, b])?;
+    let new = graph.add_like(id, Reshape { shape }, &[product])?;
     replace_if_equal(graph, id, new)
 }
 
@@ -92,4 +118,58 @@ fn replace_if_equal(graph: &mut Graph, id: NodeId, new: NodeId) -> Result<bool, 
     }
     graph.substitute(id, new);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::global_pool::GlobalPool;
+    use crate::ops::matmul::MatMul;
+
+    #[test]
+    fn a_pointwise_convolution_of_one_pixel() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3, 3, 4]);
+        let pooled = net.op("pool", GlobalPool { max: false }, &[x]);
+        let y = net.conv(pooled, 6, 1, 0);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3,3,4] = input()                    x
+        %1 f32[2,1,1,4] = global_average_pool(%0)    pool
+        %2 f32[2,1,1,6] = dense(%1, f32[4,6] #935f)  conv2
+        return %2 as y
+        ");
+    }
+
+    #[test]
+    fn flattening_from_nchw_permutes_the_weights_rows() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3, 5, 4]);
+        let y = net.conv(x, 6, 1, 0);
+        let nchw = net.transpose(y, [0, 3, 1, 2]);
+        let flat = net.op("flatten", Reshape { shape: vec![2, 90] }, &[nchw]);
+        let y = net.dense(flat, 7);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3,5,4] = input()                                   x
+        %1 f32[2,3,5,6] = conv2d 1x1(%0, f32[6,1,1,4] #f537)        conv2
+        %2 f32[2,90]    = reshape(%1)                               flatten
+        %3 f32[2,7]     = dense(%2, f32[90,7] #03c0, f32[7] #5ac9)  dense6
+        return %3 as y
+        ");
+    }
+
+    #[test]
+    fn a_product_with_one_matrix_has_no_batches() {
+        let mut net = Net::new();
+        let (a, b) = (net.input(&[2, 3, 4, 5]), net.input(&[1, 1, 5, 6]));
+        let y = net.op("matmul", MatMul {}, &[a, b]);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3,4,5]  = input()         x
+        %1 f32[1,1,5,6]  = input()         x1
+        %2 f32[1,1,24,5] = reshape(%0)     matmul
+        %3 f32[1,1,24,6] = matmul(%2, %1)  matmul
+        %4 f32[2,3,4,6]  = reshape(%3)     matmul
+        return %4 as y
+        ");
+    }
 }

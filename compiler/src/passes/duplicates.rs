@@ -39,3 +39,33 @@ pub fn merge(graph: &mut Graph) -> Result<bool, Fault> {
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::activation::Activation;
+    use crate::ops::binary::BinaryOp::{Add, Div, Mul};
+
+    #[test]
+    fn equal_expressions_are_computed_once() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3]);
+        let branch = |net: &mut Net| {
+            let scaled = net.with_scalar(Div, x, 3.0);
+            net.activate(Activation::Tanh, scaled)
+        };
+        let (a, b) = (branch(&mut net), branch(&mut net));
+        let c = net.activate(Activation::Sigmoid, x);
+        let product = net.binary(Mul, a, b);
+        let y = net.binary(Add, product, c);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3] = input()            x
+        %1 f32[2,3] = div(%0, f32[]{3})  div1
+        %2 f32[2,3] = tanh(%1)           act2
+        %3 f32[2,3] = mul(%2, %2)        mul6
+        %4 f32[2,3] = sigmoid(%0)        act5
+        %5 f32[2,3] = add(%3, %4)        add7
+        return %5 as y
+        ");
+    }
+}

@@ -13,6 +13,9 @@ use crate::tensor::Tensor;
 /// A result larger than its operands is folded up to this many elements.
 const GROWTH_LIMIT: usize = 1 << 16;
 
+/// Multiply-adds of the largest product that is folded.
+const WORK_LIMIT: u64 = 1 << 26;
+
 /// Replaces constant expressions by their values.
 pub fn fold(graph: &mut Graph) -> Result<bool, Fault> {
     each(graph, |graph, id| {
@@ -35,5 +38,25 @@ pub(crate) fn foldable(graph: &Graph, id: NodeId) -> bool {
     let elements = graph.ty(id).elements();
     let read: usize = operands.iter().map(|&n| graph.ty(n).elements()).sum();
     let weights = matches!(graph.op(id), Op::Dequantize(_)) && elements != 1;
-    constant && !weights && elements <= read.max(GROWTH_LIMIT)
+    constant && !weights && elements <= read.max(GROWTH_LIMIT) && graph.node_macs(id) <= WORK_LIMIT
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::binary::BinaryOp::{Add, Mul};
+
+    #[test]
+    fn arithmetic_of_constants_becomes_one_constant() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 2, 3]);
+        let (a, b) = (net.weights(&[2, 2, 3]), net.weights(&[2, 1, 3]));
+        let product = net.binary(Mul, a, b);
+        let y = net.binary(Add, x, product);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,2,3] = input()                    x
+        %1 f32[2,2,3] = add(%0, f32[2,2,3] #cdb7)  add4
+        return %1 as y
+        ");
+    }
 }

@@ -43,7 +43,7 @@ fn repeats_first(graph: &Graph, id: NodeId, first: NodeId, second: Option<NodeId
         Op::Transpose(op) => op.permutation.iter().enumerate().all(|(i, &p)| i == p),
         Op::Gather(op) => op.index_shape.len() == 1 && op.indices.iter().enumerate().all(|(i, &n)| i == n),
         Op::Interpolate(op) => {
-            op.taps.iter().enumerate().all(|(i, &(a, b, w))| (a == i && w == 0.0) || (a == i && b == i))
+            op.taps.iter().enumerate().all(|(i, &(a, b, w))| a == i && (w == 0.0 || b == i))
         }
         Op::Activate(op) => is_identity(op.activation),
         Op::Binary(op) => second.is_some_and(|second| is_neutral_right(graph, op, second)),
@@ -113,5 +113,59 @@ fn is_plain_affine(graph: &Graph, id: NodeId) -> bool {
     match graph.operands(id)[..] {
         [_, scale, shift] => all_are(graph, scale, 1) && all_are(graph, shift, 0),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::binary::BinaryOp::{Add, Mul, Sub};
+    use crate::ops::concat::Concat;
+    use crate::ops::pad::Pad;
+    use crate::ops::reshape::Reshape;
+    use crate::ops::slice::Slice;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn what_changes_nothing_goes() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3]);
+        let y = net.op("reshape", Reshape { shape: vec![2, 3] }, &[x]);
+        let y = net.op("concat", Concat { axis: 1 }, &[y]);
+        let y = net.op("pad", Pad { before: vec![0; 2], after: vec![0; 2], value: 1.0 }, &[y]);
+        let y = net.op("slice", Slice { starts: vec![0; 2], steps: vec![1; 2], shape: vec![2, 3] }, &[y]);
+        let y = net.with_scalar(Mul, y, 1.0);
+        let zeros = net.graph.add_constant("zeros", Tensor::from_f32([3], &[0.0; 3]));
+        let y = net.binary(Add, zeros, y);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3] = input()  x
+        return %0 as y
+        ");
+    }
+
+    #[test]
+    fn zero_minus_x_stays() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3]);
+        let zero = net.scalar(0.0);
+        let y = net.binary(Sub, zero, x);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3] = input()            x
+        %1 f32[2,3] = sub(f32[]{0}, %0)  sub1
+        return %1 as y
+        ");
+    }
+
+    #[test]
+    fn broadcasting_by_zeros_stays() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 3]);
+        let zeros = net.graph.add_constant("zeros", Tensor::from_f32([2, 3], &[0.0; 6]));
+        let y = net.binary(Add, x, zeros);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[1,3] = input()                  x
+        %1 f32[2,3] = add(%0, f32[2,3] #9d3c)  add1
+        return %1 as y
+        ");
     }
 }

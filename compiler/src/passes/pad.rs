@@ -115,3 +115,130 @@ fn widened(pad: &Pad, window: &Window) -> Result<Window, String> {
     }
     Ok(wider)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Net, canonical};
+
+    /// Bottom and right, as TensorFlow pads for stride 2.
+    fn pad(net: &mut Net, x: NodeId, value: f64) -> NodeId {
+        net.op("pad", Pad { before: vec![0; 4], after: vec![0, 1, 1, 0], value }, &[x])
+    }
+
+    fn pool(net: &mut Net, x: NodeId, pooling: Pooling, pad: usize) -> NodeId {
+        let window = Window { kernel: [3; 2], stride: [2; 2], pad: [pad; 4], ..Window::POINT };
+        net.op("pool", Pool2d { window, pooling }, &[x])
+    }
+
+    /// The operators that are left, and what was refused.
+    #[track_caller]
+    fn left_of(build: impl FnOnce(&mut Net, NodeId) -> NodeId) -> String {
+        let mut net = Net::new();
+        let x = net.input(&[1, 6, 6, 2]);
+        let y = build(&mut net, x);
+        let graph = canonical(&net.returns(y));
+        let nodes = graph.order().into_iter().filter(|&id| graph.tensor(id).is_none());
+        let mut lines: Vec<String> = nodes.skip(1).map(|id| graph.op(id).describe()).collect();
+        lines.extend(refusals(&graph).iter().map(ToString::to_string));
+        lines.join("\n")
+    }
+
+    #[test]
+    fn zeros_go_into_convolutions() {
+        let conv = left_of(|net, x| {
+            let padded = pad(net, x, 0.0);
+            net.conv(padded, 3, 3, 0)
+        });
+        insta::assert_snapshot!(conv, @"conv2d 3x3 p0,0,1,1");
+        let depthwise = left_of(|net, x| {
+            let padded = pad(net, x, 0.0);
+            net.depthwise(padded, 1)
+        });
+        insta::assert_snapshot!(depthwise, @"depthwise 3x3 p1,1,2,2");
+    }
+
+    #[test]
+    fn other_values_do_not() {
+        let conv = left_of(|net, x| {
+            let padded = pad(net, x, 0.5);
+            net.conv(padded, 3, 3, 0)
+        });
+        insta::assert_snapshot!(conv, @r"
+        pad before=0,0,0,0 after=0,1,1,0 value=0.5
+        conv2d 3x3
+        pad refused: pad, conv2: it pads with 0.5, a convolution with 0
+        ");
+    }
+
+    #[test]
+    fn minus_infinity_goes_into_a_maximum() {
+        let pooled = left_of(|net, x| {
+            let padded = pad(net, x, f64::NEG_INFINITY);
+            pool(net, padded, Pooling::Max, 0)
+        });
+        insta::assert_snapshot!(pooled, @"max_pool 3x3 s2 p0,0,1,1");
+    }
+
+    #[test]
+    fn zeros_go_into_a_maximum_behind_relu() {
+        let pooled = left_of(|net, x| {
+            let positive = net.activate(Activation::RELU, x);
+            let padded = pad(net, positive, 0.0);
+            pool(net, padded, Pooling::Max, 0)
+        });
+        insta::assert_snapshot!(pooled, @r"
+        relu
+        max_pool 3x3 s2 p0,0,1,1
+        ");
+    }
+
+    #[test]
+    fn zeros_may_be_the_maximum_elsewhere() {
+        let pooled = left_of(|net, x| {
+            let padded = pad(net, x, 0.0);
+            pool(net, padded, Pooling::Max, 0)
+        });
+        insta::assert_snapshot!(pooled, @r"
+        pad before=0,0,0,0 after=0,1,1,0
+        max_pool 3x3 s2
+        pad refused: pad, pool: it pads with 0, which may be the maximum
+        ");
+    }
+
+    #[test]
+    fn the_mean_then_counts_zeros() {
+        let pooled = left_of(|net, x| {
+            let padded = pad(net, x, 0.0);
+            pool(net, padded, Pooling::Average, 0)
+        });
+        insta::assert_snapshot!(pooled, @"average_pool 3x3 s2 p0,0,1,1 with padding");
+    }
+
+    #[test]
+    fn a_mean_with_another_padding_keeps_both() {
+        let pooled = left_of(|net, x| {
+            let padded = pad(net, x, 0.0);
+            pool(net, padded, Pooling::Average, 1)
+        });
+        insta::assert_snapshot!(pooled, @r"
+        pad before=0,0,0,0 after=0,1,1,0
+        average_pool 3x3 s2 p1
+        pad refused: pad, pool: the mean counts this padding but not its own
+        ");
+    }
+
+    #[test]
+    fn padded_channels_stay() {
+        let conv = left_of(|net, x| {
+            let op = Pad { before: vec![0; 4], after: vec![0, 0, 0, 1], value: 0.0 };
+            let padded = net.op("pad", op, &[x]);
+            net.conv(padded, 3, 3, 0)
+        });
+        insta::assert_snapshot!(conv, @r"
+        pad before=0,0,0,0 after=0,0,0,1
+        conv2d 3x3
+        pad refused: pad, conv2: it pads more than rows and columns
+        ");
+    }
+}

@@ -29,8 +29,17 @@ fn merge_reductions(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     if inner.op != outer.op || !inner.keep || !neighbours {
         return Ok(false);
     }
-    let op = Reduce { op: outer.op, axes, keep: outer.keep };
+    let op = Reduce { op: outer.op, axes, keep: true };
     let new = graph.add_like(id, op, &[x])?;
+    replace_reshaped(graph, id, new)
+}
+
+/// Replaces a node by one of as many elements.
+fn replace_reshaped(graph: &mut Graph, id: NodeId, mut new: NodeId) -> Result<bool, Fault> {
+    if graph.ty(new) != graph.ty(id) {
+        let shape = graph.ty(id).shape.clone();
+        new = graph.add_like(id, Reshape { shape }, &[new])?;
+    }
     graph.substitute(id, new);
     Ok(true)
 }
@@ -38,13 +47,8 @@ fn merge_reductions(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
 fn whole_map(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     let Some(max) = covers_map(graph, id) else { return Ok(false) };
     let Some(x) = graph.operand(id, 0) else { return Ok(false) };
-    let mut new = graph.add_like(id, GlobalPool { max }, &[x])?;
-    if graph.ty(new) != graph.ty(id) {
-        let shape = graph.ty(id).shape.clone();
-        new = graph.add_like(id, Reshape { shape }, &[new])?;
-    }
-    graph.substitute(id, new);
-    Ok(true)
+    let new = graph.add_like(id, GlobalPool { max }, &[x])?;
+    replace_reshaped(graph, id, new)
 }
 
 /// Whether a node pools all of `[N,H,W,C]` over H and W, and if so, whether by maximum.
@@ -92,4 +96,59 @@ fn affine_behind(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     let new = graph.add_like(affine, op, &[pooled, scale, shift])?;
     graph.substitute(id, new);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::window::Window;
+
+    #[track_caller]
+    fn check(op: impl Into<Op>, expected: &str) {
+        let mut net = Net::new();
+        let x = net.input(&[2, 5, 5, 3]);
+        let y = net.op("pool", op, &[x]);
+        let graph = canonical(&net.returns(y));
+        let texts: Vec<String> = graph.order().iter().skip(1).map(|&id| graph.op(id).describe()).collect();
+        assert_eq!(texts.join(" "), expected);
+    }
+
+    fn pool(kernel: usize, pad: usize, pooling: Pooling) -> Pool2d {
+        Pool2d { window: Window { kernel: [kernel; 2], pad: [pad; 4], ..Window::POINT }, pooling }
+    }
+
+    #[test]
+    fn reductions_over_rows_and_columns() {
+        check(Reduce { op: ReduceOp::Mean, axes: vec![1, 2], keep: true }, "global_average_pool");
+        check(Reduce { op: ReduceOp::Max, axes: vec![1, 2], keep: false }, "global_max_pool reshape");
+    }
+
+    #[test]
+    fn windows_of_the_whole_map() {
+        check(pool(5, 0, Pooling::Average), "global_average_pool");
+        check(pool(5, 0, Pooling::AveragePadded), "global_average_pool");
+        check(pool(5, 0, Pooling::Max), "global_max_pool");
+    }
+
+    #[test]
+    fn a_window_beyond_the_map_that_does_not_count_the_padding() {
+        let wide =
+            |pooling| Pool2d { window: Window { kernel: [9; 2], pad: [2; 4], ..Window::POINT }, pooling };
+        check(wide(Pooling::Average), "global_average_pool");
+        check(wide(Pooling::AveragePadded), &Op::from(wide(Pooling::AveragePadded)).describe());
+    }
+
+    #[test]
+    fn one_axis_after_the_other() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 5, 5, 3]);
+        let rows = net.op("rows", Reduce { op: ReduceOp::Mean, axes: vec![2], keep: true }, &[x]);
+        let y = net.op("columns", Reduce { op: ReduceOp::Mean, axes: vec![1], keep: true }, &[rows]);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,5,5,3] = input()                  x
+        %1 f32[2,1,1,3] = global_average_pool(%0)  columns
+        return %1 as y
+        ");
+    }
 }

@@ -33,7 +33,10 @@ fn merge(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
 fn sink(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     let operands = graph.operands(id);
     let Some(operands) = sunk_operands(graph, id, &operands) else { return Ok(false) };
-    let (op, shape) = (graph.op(id).clone(), graph.ty(id).shape.clone());
+    let (mut op, shape) = (graph.op(id).clone(), graph.ty(id).shape.clone());
+    if let Op::Softmax(softmax) = &mut op {
+        softmax.axis = graph.ty(operands[0]).rank().saturating_sub(1);
+    }
     let inner = graph.add_like(id, op, &operands)?;
     let outer = graph.add_like(id, Reshape { shape }, &[inner])?;
     graph.substitute(id, outer);
@@ -50,6 +53,7 @@ fn sunk_operands(graph: &Graph, id: NodeId, operands: &[NodeId]) -> Option<Vec<N
     let sinks = match graph.op(id) {
         Op::Activate(_) | Op::Unary(_) | Op::Cast(_) => true,
         Op::Affine(_) | Op::LayerNorm(_) => slot == 0 && keeps_last,
+        Op::Softmax(op) => keeps_last && op.axis + 1 == graph.ty(id).rank(),
         Op::Dense(dense) => slot == 0 && keeps_last && dense.epilogue.is_empty(),
         Op::Binary(_) => return sunk_binary(graph, id, operands, slot, x, keeps_last),
         Op::Input(_)
@@ -67,7 +71,6 @@ fn sunk_operands(graph: &Graph, id: NodeId, operands: &[NodeId]) -> Option<Vec<N
         | Op::ChannelScale(_)
         | Op::Reduce(_)
         | Op::ArgReduce(_)
-        | Op::Softmax(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Concat(_)
@@ -100,4 +103,34 @@ fn sunk_binary(
         _ => return None,
     };
     same_shape.then(|| if slot == 0 { vec![x, other] } else { vec![other, x] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Net, canonical};
+    use crate::ops::activation::Activation;
+    use crate::ops::global_pool::GlobalPool;
+
+    #[test]
+    fn a_gate_through_rank_two_comes_back_without_reshapes() {
+        let mut net = Net::new();
+        let x = net.input(&[2, 3, 3, 8]);
+        let pooled = net.op("pool", GlobalPool { max: false }, &[x]);
+        let flat = net.op("flatten", Reshape { shape: vec![2, 8] }, &[pooled]);
+        let hidden = net.dense(flat, 4);
+        let hidden = net.activate(Activation::RELU, hidden);
+        let gate = net.dense(hidden, 8);
+        let gate = net.activate(Activation::Sigmoid, gate);
+        let y = net.op("unflatten", Reshape { shape: vec![2, 1, 1, 8] }, &[gate]);
+        insta::assert_snapshot!(canonical(&net.returns(y)).text(), @r"
+        %0 f32[2,3,3,8] = input()                                  x
+        %1 f32[2,1,1,8] = global_average_pool(%0)                  pool
+        %2 f32[2,1,1,4] = dense(%1, f32[8,4] #9431, f32[4] #9721)  dense3
+        %3 f32[2,1,1,4] = relu(%2)                                 act4
+        %4 f32[2,1,1,8] = dense(%3, f32[4,8] #f7b8, f32[8] #8443)  dense7
+        %5 f32[2,1,1,8] = sigmoid(%4)                              act8
+        return %5 as y
+        ");
+    }
 }

@@ -15,6 +15,8 @@
 
 mod clamp;
 mod polynomial;
+#[cfg(test)]
+mod tests;
 
 use super::each;
 use crate::error::Fault;

@@ -1,6 +1,77 @@
 //! Kernels for AVX2 and FMA.
 
 use super::Kernel;
+use super::Layout::{self, Panels, RowMajor};
+use super::cost::{self, Unit};
+use super::portable::{grouped_only, one_group, square_3, square_5};
+use crate::Element::F32;
+use crate::Family::{self, *};
+use crate::{Isa, Shape, Target};
 
 /// Every AVX2 kernel.
-pub const KERNELS: &[Kernel] = &[];
+///
+/// Tiles. 6×16: 12 sums, 2 vectors of weights and 1 broadcast are 15 of 16 registers. Depthwise: up to 6
+/// outputs of 8 channels, 3 or 5 taps and an input are at most 12.
+#[rustfmt::skip]
+pub const KERNELS: &[Kernel] = &[
+    row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [6, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [6, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_generic", Depthwise,     [1, 8],  Panels { nr: 8 },  any,          |s, _| cost::by_vector(Unit::AVX2, s)),
+    row("x86_64::avx2::pool2d_f32",           Pool2d,        [1, 8],  RowMajor,          any,          |s, _| cost::by_vector(Unit::AVX2, s)),
+    row("x86_64::avx2::global_pool_f32",      GlobalPool,    [1, 8],  RowMajor,          any,          elementwise),
+    row("x86_64::avx2::activate_f32",         Activate,      [1, 8],  RowMajor,          any,          elementwise),
+    row("x86_64::avx2::combine_f32",          Combine,       [1, 8],  RowMajor,          any,          elementwise),
+    row("x86_64::avx2::channel_scale_f32",    ChannelScale,  [1, 8],  RowMajor,          any,          elementwise),
+    row("x86_64::avx2::channel_affine_f32",   ChannelAffine, [1, 8],  RowMajor,          any,          elementwise),
+];
+
+const fn row(
+    path: &'static str,
+    family: Family,
+    tile: [usize; 2],
+    layout: Layout,
+    refuses: fn(&Shape) -> Option<&'static str>,
+    cycles: fn(&Shape, &Target) -> f64,
+) -> Kernel {
+    Kernel { path, isa: Isa::Avx2, family, element: F32, tile, layout, refuses, cycles }
+}
+
+fn any(_: &Shape) -> Option<&'static str> {
+    None
+}
+
+fn elementwise(shape: &Shape, _: &Target) -> f64 {
+    cost::elementwise(Unit::AVX2, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::candidates;
+    use crate::target::X86_64_AVX2;
+
+    fn check(family: Family, shape: Shape, expect: &str) {
+        let cost = |kernel: &&Kernel| (kernel.cycles)(&shape, &X86_64_AVX2);
+        let takes = candidates(Isa::Avx2, family, F32).filter(|kernel| (kernel.refuses)(&shape).is_none());
+        let best = takes.min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        assert_eq!(best.map(|kernel| kernel.path), Some(expect), "{shape:?}");
+    }
+
+    #[test]
+    fn the_widest_kernel_that_takes_a_shape_wins() {
+        let point = Shape::new(49, 320, 960);
+        check(Pointwise, point, "x86_64::avx2::gemm_f32_6x16");
+        check(Pointwise, Shape::new(1, 1000, 1280), "x86_64::avx2::gemm_f32_6x16");
+        let square = Shape { kernel: [3, 3], width: 14, ..Shape::new(196, 384, 9) };
+        check(Depthwise, square, "x86_64::avx2::dwconv2d_f32_9p8c");
+        check(Depthwise, Shape { stride: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_9p8c");
+        check(Depthwise, Shape { dilation: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_generic");
+        check(Depthwise, Shape { kernel: [5, 5], k: 25, ..square }, "x86_64::avx2::dwconv2d_f32_25p8c");
+        let stem = Shape { kernel: [3, 3], stride: [2, 2], width: 112, ..Shape::new(12544, 32, 27) };
+        check(Conv2d, stem, "x86_64::avx2::conv2d_f32_6x16");
+        check(Conv2d, Shape { groups: 4, ..stem }, "x86_64::avx2::conv2d_f32_grouped");
+    }
+}

@@ -1,5 +1,7 @@
 //! Kernels in plain Rust.
 
+use super::Layout::{Panels, RowMajor};
+use super::cost::{self, Unit};
 use super::{Kernel, Layout, Shape};
 use crate::Element::{self, Bool, F32, I8, I32, I64, U8};
 use crate::Family::{self, *};
@@ -9,6 +11,18 @@ use crate::{Isa, Target};
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
     plain("portable::conv_transpose2d_f32", ConvTranspose2d, F32, scalar_macs),
+    fast("portable::gemm_f32_4x8",         Pointwise,     [4, 8], Panels { nr: 16 }, any,          gemm_4x8),
+    fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, one_group,    conv2d_4x8),
+    fast("portable::conv2d_f32_grouped",   Conv2d,        [1, 4], RowMajor,          grouped_only, by_vector),
+    fast("portable::dwconv2d_f32_9p8c",    Depthwise,     [6, 8], Panels { nr: 8 },  square_3,     square),
+    fast("portable::dwconv2d_f32_25p8c",   Depthwise,     [6, 8], Panels { nr: 8 },  square_5,     square),
+    fast("portable::dwconv2d_f32_generic", Depthwise,     [1, 8], Panels { nr: 8 },  any,          by_vector),
+    fast("portable::pool2d_f32",           Pool2d,        [1, 4], RowMajor,          any,          by_vector),
+    fast("portable::global_pool_f32",      GlobalPool,    [1, 4], RowMajor,          any,          by_element),
+    fast("portable::activate_f32",         Activate,      [1, 4], RowMajor,          any,          by_element),
+    fast("portable::combine_f32",          Combine,       [1, 4], RowMajor,          any,          by_element),
+    fast("portable::channel_scale_f32",    ChannelScale,  [1, 4], RowMajor,          any,          by_element),
+    fast("portable::channel_affine_f32",   ChannelAffine, [1, 4], RowMajor,          any,          by_element),
     plain("portable::matmul_f32",       MatMul,      F32,  scalar_macs),
     plain("portable::unary_f32",        Unary,       F32,  functions),
     plain("portable::unary_i8",         Unary,       I8,   elements),
@@ -67,6 +81,69 @@ pub const KERNELS: &[Kernel] = &[
     plain("portable::interpolate_f32",  Interpolate, F32,  elements),
 ];
 
+/// A kernel of the fast families. Constants are packed as for AVX2, so that a module with both variants holds
+/// them once.
+const fn fast(
+    path: &'static str,
+    family: Family,
+    tile: [usize; 2],
+    layout: Layout,
+    refuses: fn(&Shape) -> Option<&'static str>,
+    cycles: fn(&Shape, &Target) -> f64,
+) -> Kernel {
+    Kernel { path, isa: Isa::Portable, family, element: F32, tile, layout, refuses, cycles }
+}
+
+fn any(_: &Shape) -> Option<&'static str> {
+    None
+}
+
+/// What a dense convolution takes.
+pub fn one_group(shape: &Shape) -> Option<&'static str> {
+    (shape.groups != 1).then_some("only one group")
+}
+
+/// What a convolution in groups is for.
+pub fn grouped_only(shape: &Shape) -> Option<&'static str> {
+    (shape.groups == 1).then_some("only several groups")
+}
+
+/// What the 3×3 depthwise kernels take.
+pub fn square_3(shape: &Shape) -> Option<&'static str> {
+    let takes = shape.kernel == [3, 3] && plain_steps(shape);
+    (!takes).then_some("only 3×3, column stride 1 or 2, no dilation, multiplier 1")
+}
+
+/// What the 5×5 depthwise kernels take.
+pub fn square_5(shape: &Shape) -> Option<&'static str> {
+    let takes = shape.kernel == [5, 5] && plain_steps(shape);
+    (!takes).then_some("only 5×5, column stride 1 or 2, no dilation, multiplier 1")
+}
+
+fn plain_steps(shape: &Shape) -> bool {
+    shape.stride[1] <= 2 && shape.dilation == [1, 1] && shape.groups == 1
+}
+
+fn gemm_4x8(shape: &Shape, target: &Target) -> f64 {
+    cost::gemm(Unit::portable(target), [4, 8], shape)
+}
+
+fn conv2d_4x8(shape: &Shape, target: &Target) -> f64 {
+    cost::conv2d(Unit::portable(target), [4, 8], shape)
+}
+
+fn square(shape: &Shape, target: &Target) -> f64 {
+    cost::square(Unit::portable(target), shape)
+}
+
+fn by_vector(shape: &Shape, target: &Target) -> f64 {
+    cost::by_vector(Unit::portable(target), shape)
+}
+
+fn by_element(shape: &Shape, target: &Target) -> f64 {
+    cost::elementwise(Unit::portable(target), shape)
+}
+
 /// A kernel of plain loops: it takes every shape, and its constants as they are.
 const fn plain(
     path: &'static str,
@@ -74,7 +151,7 @@ const fn plain(
     element: Element,
     cycles: fn(&Shape, &Target) -> f64,
 ) -> Kernel {
-    let (isa, tile, layout) = (Isa::Portable, [1, 1], Layout::RowMajor);
+    let (isa, tile, layout) = (Isa::Portable, [1, 1], RowMajor);
     Kernel { path, isa, family, element, tile, layout, refuses: |_| None, cycles }
 }
 

@@ -214,3 +214,66 @@ fn fast_gelu(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     }
     Ok(vec![activate(call, Activation::GeluTanh, x)?])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::Attribute;
+    use crate::onnx::testing::Case;
+    use crate::reference::Array;
+
+    fn row(operator: &'static str, opset: i64) -> Case {
+        Case::new(operator, opset).input(Array::float([1, 3], vec![-2.0, 0.5, 8.0]))
+    }
+
+    fn scalar(value: f64) -> Array {
+        Array::float([], vec![value])
+    }
+
+    fn check(case: Case, text: &str, values: [f64; 3]) {
+        let became = case.run().unwrap();
+        assert!(became.text.contains(text), "{}", became.text);
+        let error = became.values[0].floats().iter().zip(values).map(|(a, b)| (a - b).abs());
+        assert!(error.fold(0.0, f64::max) < 1e-6, "{:?}", became.values);
+    }
+
+    #[test]
+    fn limits_are_attributes_or_operands_and_may_be_absent() {
+        let six = row("Clip", 6).with("min", Attribute::Float(0.0)).with("max", Attribute::Float(6.0));
+        check(six, "relu6(", [0.0, 0.5, 6.0]);
+        check(row("Clip", 11).constant(scalar(0.0)), "relu(", [0.0, 0.5, 8.0]);
+        check(row("Clip", 13).absent().constant(scalar(1.0)), "clamp(-inf,1)(", [-2.0, 0.5, 1.0]);
+        check(row("Clip", 13), "return", [-2.0, 0.5, 8.0]);
+        check(row("Clip", 13).input(scalar(0.0)).constant(scalar(6.0)), "max(", [0.0, 0.5, 6.0]);
+    }
+
+    #[test]
+    fn integers_are_clipped_too() {
+        let x = Array::int(DType::I64, [3], vec![-1, 0, 1]);
+        let case = Case::new("Clip", 13).input(x.clone()).constant(Array::int(DType::I64, [], vec![0]));
+        let expected = [Array::int(DType::I64, [3], vec![0, 0, 1])];
+        assert_eq!(case.run().unwrap().values, expected);
+        assert_eq!(Case::new("Relu", 14).input(x).run().unwrap().values, expected);
+    }
+
+    #[test]
+    fn one_slope_is_a_leaky_relu() {
+        let slopes = |values: [f64; 3]| row("PRelu", 9).constant(Array::float([3], values.to_vec()));
+        check(slopes([0.5; 3]), "leaky_relu(0.5)(", [-1.0, 0.5, 8.0]);
+        check(slopes([0.5, 0.0, 1.0]), "add(", [-1.0, 0.5, 8.0]);
+        assert!(row("PRelu", 9).constant(Array::float([2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0])).run().is_err());
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn composed_and_parametrised() {
+        check(row("Selu", 6),                               "elu(",          [-1.520_167, 0.525_350, 8.405_608]);
+        check(row("Celu", 12).with("alpha", Attribute::Float(2.0)), "elu(1)(", [-1.264_241, 0.5, 8.0]);
+        check(row("ThresholdedRelu", 10),                   "select(",       [0.0, 0.0, 8.0]);
+        check(row("HardSigmoid", 6),                        "hard_sigmoid(0.2,0.5)(", [0.1, 0.6, 1.0]);
+        check(row("Softsign", 1),                           "div(",          [-0.666_667, 0.333_333, 0.888_889]);
+        check(row("Mish", 18),                              "tanh(",         [-0.252_501, 0.375_245, 7.999_998_2]);
+        check(row("Swish", 24),                             "silu(",         [-0.238_406, 0.311_230, 7.997_318]);
+        check(row("Gelu", 20).text("approximate", "tanh"),  "gelu_tanh(",    [-0.045_402, 0.345_714, 8.0]);
+    }
+}

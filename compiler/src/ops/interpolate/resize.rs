@@ -268,3 +268,67 @@ fn taps(x: f32, length: usize) -> (usize, usize, f32) {
     let high = (low + 1).min(length - 1);
     (low, high, if low == high { 0.0 } else { x - low as f32 })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::Case;
+    use crate::reference::Array;
+
+    /// A row of four.
+    fn row() -> Array {
+        Array::float([1, 1, 1, 4], vec![0.0, 1.0, 2.0, 3.0])
+    }
+
+    /// Resizes [`row`] to a width, and compares with ONNX Runtime's answer.
+    fn check(width: i64, mode: &str, transform: &str, nearest: &str, expect: &[f64]) {
+        let case = Case::new("Resize", 13)
+            .text("mode", mode)
+            .text("coordinate_transformation_mode", transform)
+            .text("nearest_mode", nearest);
+        let case = case.input(row()).absent().absent().list(&[1, 1, 1, width]);
+        let values = case.run().unwrap().values;
+        let apart = values[0].floats().iter().zip(expect).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-6 && values[0].floats().len() == expect.len(), "{transform}: {values:?}");
+    }
+
+    #[test]
+    fn nearest_rounds_ties_as_told() {
+        check(2, "nearest", "half_pixel", "round_prefer_floor", &[0.0, 2.0]);
+        check(2, "nearest", "half_pixel", "round_prefer_ceil", &[1.0, 3.0]);
+        check(2, "nearest", "asymmetric", "floor", &[0.0, 2.0]);
+        check(3, "nearest", "asymmetric", "ceil", &[0.0, 2.0, 3.0]);
+        check(2, "nearest", "tf_half_pixel_for_nn", "floor", &[1.0, 3.0]);
+    }
+
+    #[test]
+    fn linear_mixes_neighbours() {
+        check(2, "linear", "half_pixel", "floor", &[0.5, 2.5]);
+        check(3, "linear", "align_corners", "floor", &[0.0, 1.5, 3.0]);
+        check(8, "linear", "asymmetric", "floor", &[0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.0]);
+        check(1, "linear", "pytorch_half_pixel", "floor", &[0.0]);
+    }
+
+    #[test]
+    fn the_old_resize_rounds_up_when_it_shrinks() {
+        let scale = |x| Array::float([4], vec![1.0, 1.0, 1.0, x]);
+        let shrunk = Case::new("Resize", 10).input(row()).constant(scale(0.75)).run().unwrap();
+        assert_eq!(shrunk.values[0].floats(), [0.0, 2.0, 3.0]);
+        let grown = Case::new("Upsample", 9).input(row()).constant(scale(1.5)).run().unwrap();
+        assert_eq!(grown.values[0].floats(), [0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn maps_are_resized_in_nhwc_and_unchanged_axes_not_at_all() {
+        let case = Case::new("Resize", 13).input(row()).absent().absent().list(&[1, 1, 1, 8]);
+        let text = case.run().unwrap().text;
+        assert!(text.contains("gather axis=2") && !text.contains("gather axis=1"), "{text}");
+    }
+
+    #[test]
+    fn cubic_is_refused_with_help() {
+        let case = Case::new("Resize", 13).text("mode", "cubic").input(row()).absent().absent();
+        let fault = case.list(&[1, 1, 1, 8]).run().map(|_| ()).unwrap_err();
+        assert_eq!(fault.message, "mode = \"cubic\" is not supported; nearest and linear are");
+        assert!(fault.help.is_some());
+    }
+}

@@ -57,28 +57,20 @@ impl Sliding {
         for (axis, size) in input.into_iter().enumerate() {
             let reach = (size.div_ceil(self.window.stride[axis]).max(1) - 1) * self.window.stride[axis];
             let total = reach.saturating_add(self.window.extent(axis)).saturating_sub(size);
-            self.window.pad[axis] = self.auto.before(total);
-            self.window.pad[axis + 2] = self.auto.after(total);
+            [self.window.pad[axis], self.window.pad[axis + 2]] = self.auto.split(total);
         }
         self.window
     }
 }
 
 impl AutoPad {
-    /// The part of `total` rows of padding that stands above.
-    pub(in crate::ops) fn before(self, total: usize) -> usize {
+    /// `total` rows of padding, split into those above and those below.
+    pub(in crate::ops) fn split(self, total: usize) -> [usize; 2] {
+        let [less, more] = [total / 2, total - total / 2];
         match self {
-            Self::Valid => 0,
-            Self::SameUpper => total / 2,
-            Self::SameLower | Self::Explicit => total - total / 2,
-        }
-    }
-
-    /// The part that stands below.
-    pub(in crate::ops) fn after(self, total: usize) -> usize {
-        match self {
-            Self::Valid => 0,
-            Self::SameUpper | Self::SameLower | Self::Explicit => total - self.before(total),
+            Self::SameUpper => [less, more],
+            Self::SameLower | Self::Explicit => [more, less],
+            Self::Valid => [0; 2],
         }
     }
 }

@@ -79,7 +79,7 @@ fn untransposed(graph: &mut Graph, id: NodeId, n: NodeId, permutation: &[usize])
     let rank = permutation.len();
     match transposed(graph, n) {
         Some((x, p)) if extend(&p, rank) == permutation => return Ok(x),
-        _ if graph.ty(n).elements() == 1 && graph.ty(n).rank() < rank => return Ok(n),
+        _ if graph.ty(n).elements() == 1 => return Ok(n),
         _ => {}
     }
     let mut full = n;

@@ -33,6 +33,7 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         Op::Activate(_) | Op::Unary(_) | Op::Cast(_) => same(),
         Op::LayerNorm(_) | Op::Affine(_) => keeps_last.then(same).flatten(),
         Op::Dense(dense) => (keeps_last && dense.epilogue.is_empty()).then(same).flatten(),
+        Op::MatMul(_) => (keeps_last && is_one_matrix(graph, id, p.len())).then(same).flatten(),
         Op::Quantize(op) => Some((Quantize { axis: axis(p, op.axis) }.into(), p.to_vec())),
         Op::Dequantize(op) => Some((Dequantize { axis: axis(p, op.axis) }.into(), p.to_vec())),
         Op::Softmax(op) => Some((Softmax { axis: axis(p, op.axis), log: op.log }.into(), p.to_vec())),
@@ -59,7 +60,6 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         | Op::Conv2d(_)
         | Op::Depthwise(_)
         | Op::ConvTranspose2d(_)
-        | Op::MatMul(_)
         | Op::Pool2d(_)
         | Op::GlobalPool(_)
         | Op::Binary(_)
@@ -70,6 +70,13 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         | Op::Transpose(_)
         | Op::Concat(_) => None,
     }
+}
+
+/// Whether a product multiplies every row of an operand of that rank by the same matrix.
+fn is_one_matrix(graph: &Graph, id: NodeId, rank: usize) -> bool {
+    let Some(matrix) = graph.operand(id, 1).map(|n| &graph.ty(n).shape) else { return false };
+    let batches = matrix.len().saturating_sub(2);
+    (2..=rank).contains(&matrix.len()) && matrix.iter().take(batches).all(|&n| n == 1)
 }
 
 /// The operand's axis; the axis of a scalar scale may be any number and stays.

@@ -7,7 +7,7 @@ mod square;
 
 pub use square::square;
 
-use super::epilogue::Finish;
+use super::epilogue::{Finish, offsets, offsets_mut};
 use super::window::Axis;
 use crate::kernels::vector::{Vector, WIDEST};
 use crate::kernels::view::{Sink, Source, constants};
@@ -82,13 +82,36 @@ impl<'m> Band<'m> {
         let c = self.step.output.channels;
         let lanes = V::LANES.min(c - channel);
         for x in columns {
-            let at = x * c + channel;
             // SAFETY: the caller's.
             unsafe {
                 let sum = self.sum::<V>(isa, y, x, channel, lanes);
-                let residual = self.finish.row(y).map(|residual| [residual.add(at)]);
-                self.finish.store(isa, [[sum]], [self.output.row(y).add(at)], residual, lanes);
+                self.store(isa, [[sum]], y, x, channel, lanes);
             }
+        }
+    }
+
+    /// Finishes `N` outputs from column `x` on, of `lanes` channels.
+    ///
+    /// # Safety
+    ///
+    /// They must be in the output, and the row one that the band was checked for.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const N: usize>(
+        &self,
+        isa: V::Isa,
+        sums: [[V; 1]; N],
+        y: usize,
+        x: usize,
+        channel: usize,
+        lanes: usize,
+    ) {
+        let c = self.step.output.channels;
+        let at = x * c + channel;
+        // SAFETY: the caller's.
+        unsafe {
+            let output = offsets_mut(self.output.row(y).add(at), c);
+            let residual = self.finish.row(y).map(|residual| offsets(residual.add(at), c));
+            self.finish.store(isa, sums, output, residual, lanes);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Element by element and channel by channel: activations, sums of maps, factors of channels.
 
-use super::activation::apply;
-use crate::kernels::vector::Vector;
+use super::epilogue;
+use crate::kernels::vector::{Vector, WIDEST};
 use crate::kernels::view::{Sink, Source, constants, pieces, same_shape};
 use crate::math;
 use crate::memory::Memory;
@@ -23,7 +23,7 @@ pub fn activate<V: Vector>(
         let len = piece.len() * input.row_len();
         let (from, to) = (input.row(piece.start), output.row(piece.start));
         // SAFETY: the rows of a piece lie behind one another, so there are `len` elements.
-        unsafe { map::<V>(isa, &step.activation, from, to, len) }
+        unsafe { each::<V>(isa, Op::First, &step.activation, [from; 3], to, len) }
     }
     Some(())
 }
@@ -40,22 +40,22 @@ pub fn combine<V: Vector>(
     let a = Source::new(memory, &step.a)?;
     let b = Source::new(memory, &step.b)?;
     let output = Sink::new(memory, &step.output, &rows)?;
+    let op = match step.op {
+        BinaryOp::Add => Op::Add,
+        BinaryOp::Sub => Op::Sub,
+        BinaryOp::Mul => Op::Mul,
+        BinaryOp::Div => Op::Div,
+        BinaryOp::Min => Op::Scalar(min),
+        BinaryOp::Max => Op::Scalar(max),
+        BinaryOp::Pow => Op::Scalar(math::powf),
+        BinaryOp::Mod => Op::Scalar(math::modulo),
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => return None,
+    };
     for piece in pieces(rows, [a.rows(), b.rows(), output.rows()]) {
         let len = piece.len() * a.row_len();
-        let (a, b, to) = (a.row(piece.start), b.row(piece.start), output.row(piece.start));
+        let (a, b) = (a.row(piece.start), b.row(piece.start));
         // SAFETY: the rows of a piece lie behind one another, so there are `len` elements.
-        unsafe {
-            match step.op {
-                BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => {
-                    zip::<V>(isa, step, a, b, to, len);
-                }
-                BinaryOp::Min => one_by_one::<V>(isa, step, min, a, b, to, len),
-                BinaryOp::Max => one_by_one::<V>(isa, step, max, a, b, to, len),
-                BinaryOp::Pow => one_by_one::<V>(isa, step, math::powf, a, b, to, len),
-                BinaryOp::Mod => one_by_one::<V>(isa, step, math::modulo, a, b, to, len),
-                BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => return None,
-            }
-        }
+        unsafe { each::<V>(isa, op, &step.activation, [a, b, b], output.row(piece.start), len) }
     }
     Some(())
 }
@@ -96,103 +96,124 @@ fn affine<V: Vector, const SHIFT: bool>(
     isa: V::Isa,
     memory: &Memory<'_>,
     [input, output]: [&Map; 2],
-    [scale, shift]: [*const f32; 2],
+    constants: [*const f32; 2],
     activation: &Activation,
     rows: Range<usize>,
 ) -> Option<()> {
     same_shape([input, output])?;
-    let c = input.channels;
-    let width = input.width;
+    let (c, width) = (input.channels, input.width);
     let input = Source::new(memory, input)?;
     let output = Sink::new(memory, output, &rows)?;
     for y in rows {
         for x in 0..width {
-            for channel in (0..c).step_by(V::LANES) {
-                let lanes = V::LANES.min(c - channel);
-                // SAFETY: row `y` has `width` positions of `c` channels, and there are `c` constants.
-                unsafe {
-                    let value = V::load_some(isa, input.row(y).add(x * c + channel), lanes);
-                    let scale = V::load_some(isa, scale.add(channel), lanes);
-                    let value = if SHIFT {
-                        value.mul_add(scale, V::load_some(isa, shift.add(channel), lanes))
-                    } else {
-                        value.mul(scale)
-                    };
-                    apply(isa, activation, value).store_some(output.row(y).add(x * c + channel), lanes);
-                }
+            // SAFETY: row `y` has `width` positions of `c` channels, and there are `c` constants.
+            unsafe {
+                let from = [input.row(y).add(x * c), constants[0], constants[1]];
+                let op = if SHIFT { Op::MulAdd } else { Op::Mul };
+                each::<V>(isa, op, activation, from, output.row(y).add(x * c), c);
             }
         }
     }
     Some(())
 }
 
-/// # Safety
-///
-/// `len` elements must be readable and writable.
-#[inline(always)]
-unsafe fn map<V: Vector>(isa: V::Isa, activation: &Activation, from: *const f32, to: *mut f32, len: usize) {
-    for at in (0..len).step_by(V::LANES) {
-        let lanes = V::LANES.min(len - at);
-        // SAFETY: `at + lanes` is at most `len`.
-        unsafe {
-            let value = V::load_some(isa, from.add(at), lanes);
-            apply(isa, activation, value).store_some(to.add(at), lanes);
-        }
-    }
+/// What is computed of up to three operands before the activation.
+#[derive(Clone, Copy)]
+enum Op {
+    First,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    MulAdd,
+    Scalar(fn(f32, f32) -> f32),
 }
 
+/// `to[i] = activation(op(from[..][i]))` for `len` elements.
+///
 /// # Safety
 ///
-/// `len` elements must be readable and writable.
+/// `len` elements must be readable from the operands that the operation has, and writable.
 #[inline(always)]
-unsafe fn zip<V: Vector>(
+unsafe fn each<V: Vector>(
     isa: V::Isa,
-    step: &Combine,
-    a: *const f32,
-    b: *const f32,
+    op: Op,
+    activation: &Activation,
+    from: [*const f32; 3],
     to: *mut f32,
     len: usize,
 ) {
-    for at in (0..len).step_by(V::LANES) {
-        let lanes = V::LANES.min(len - at);
-        // SAFETY: `at + lanes` is at most `len`.
-        unsafe {
-            let a = V::load_some(isa, a.add(at), lanes);
-            let b = V::load_some(isa, b.add(at), lanes);
-            let value = match step.op {
-                BinaryOp::Sub => a.sub(b),
-                BinaryOp::Mul => a.mul(b),
-                BinaryOp::Div => a.div(b),
-                _ => a.add(b),
+    let mut at = 0;
+    while at < len {
+        // SAFETY: the elements end at `len`.
+        at += unsafe {
+            let from = from.map(|from| from.wrapping_add(at));
+            if len - at >= 4 * V::LANES {
+                vectors::<V, 4>(isa, op, activation, from, to.add(at), V::LANES)
+            } else {
+                vectors::<V, 1>(isa, op, activation, from, to.add(at), V::LANES.min(len - at))
+            }
+        };
+    }
+}
+
+/// `N` vectors, of which the last has `lanes` elements. Answers how many elements they are.
+///
+/// # Safety
+///
+/// As of [`each`].
+#[inline(always)]
+unsafe fn vectors<V: Vector, const N: usize>(
+    isa: V::Isa,
+    op: Op,
+    activation: &Activation,
+    from: [*const f32; 3],
+    to: *mut f32,
+    lanes: usize,
+) -> usize {
+    let mut values = [[V::splat(isa, 0.0); N]];
+    for n in 0..N {
+        let lanes = if n + 1 < N { V::LANES } else { lanes };
+        let at = n * V::LANES;
+        // SAFETY: the caller's; an operand is read only where the operation has it.
+        values[0][n] = unsafe {
+            let a = V::load_some(isa, from[0].add(at), lanes);
+            let b = match op {
+                Op::First => a,
+                _ => V::load_some(isa, from[1].add(at), lanes),
             };
-            apply(isa, &step.activation, value).store_some(to.add(at), lanes);
-        }
+            match op {
+                Op::First => a,
+                Op::Add => a.add(b),
+                Op::Sub => a.sub(b),
+                Op::Mul => a.mul(b),
+                Op::Div => a.div(b),
+                Op::MulAdd => a.mul_add(b, V::load_some(isa, from[2].add(at), lanes)),
+                Op::Scalar(f) => lane_by_lane(isa, f, a, b),
+            }
+        };
     }
+    epilogue::activate::<V, 1, N, true>(isa, activation, &mut values);
+    for n in 0..N {
+        let lanes = if n + 1 < N { V::LANES } else { lanes };
+        // SAFETY: the caller's.
+        unsafe { values[0][n].store_some(to.add(n * V::LANES), lanes) }
+    }
+    (N - 1) * V::LANES + lanes
 }
 
-/// Operations that no instruction set has; then the activation, in place.
-///
-/// # Safety
-///
-/// `len` elements must be readable and writable.
+/// A function that no instruction set has.
 #[inline(always)]
-unsafe fn one_by_one<V: Vector>(
-    isa: V::Isa,
-    step: &Combine,
-    op: fn(f32, f32) -> f32,
-    a: *const f32,
-    b: *const f32,
-    to: *mut f32,
-    len: usize,
-) {
-    // SAFETY: the caller's.
+fn lane_by_lane<V: Vector>(isa: V::Isa, f: fn(f32, f32) -> f32, a: V, b: V) -> V {
+    let (mut left, mut right) = ([0.0; WIDEST], [0.0; WIDEST]);
+    // SAFETY: no vector is wider than the buffers.
     unsafe {
-        for at in 0..len {
-            *to.add(at) = op(*a.add(at), *b.add(at));
+        a.store(left.as_mut_ptr());
+        b.store(right.as_mut_ptr());
+        for lane in 0..V::LANES {
+            left[lane] = f(left[lane], right[lane]);
         }
-        if step.activation != Activation::Identity {
-            map::<V>(isa, &step.activation, to.cast_const(), to, len);
-        }
+        V::load(isa, left.as_ptr())
     }
 }
 

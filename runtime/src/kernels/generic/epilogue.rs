@@ -53,7 +53,7 @@ impl<'m> Finish<'m> {
         residual: Option<[*const f32; M]>,
         columns: usize,
     ) {
-        activate(isa, &self.activation, &mut sums);
+        activate::<V, M, W, true>(isa, &self.activation, &mut sums);
         let tail = columns - (W - 1) * V::LANES;
         if let Some(residual) = residual {
             for m in 0..M {
@@ -70,7 +70,7 @@ impl<'m> Finish<'m> {
                     sums[m][w] = sums[m][w].add(operand);
                 }
             }
-            activate(isa, &self.after, &mut sums);
+            activate::<V, M, W, false>(isa, &self.after, &mut sums);
         }
         for m in 0..M {
             for w in 0..W {
@@ -88,9 +88,10 @@ impl<'m> Finish<'m> {
     }
 }
 
-/// The activation of a tile: in registers where it is a few instructions, else out of line.
+/// The activation of a tile: in registers where it is a few instructions (`HARD`: hard-swish too), else out
+/// of line.
 #[inline(always)]
-fn activate<V: Vector, const M: usize, const W: usize>(
+pub fn activate<V: Vector, const M: usize, const W: usize, const HARD: bool>(
     isa: V::Isa,
     activation: &Activation,
     sums: &mut [[V; W]; M],
@@ -103,17 +104,14 @@ fn activate<V: Vector, const M: usize, const W: usize>(
                 *sum = clamp(*sum, lo, hi);
             }
         }
-        Activation::HardSwish => {
+        Activation::HardSwish if HARD => {
             for sum in sums.as_flattened_mut() {
                 *sum = sum.mul(hard_sigmoid(isa, *sum, 1.0 / 6.0, 0.5));
             }
         }
-        Activation::HardSigmoid { alpha, beta } => {
-            for sum in sums.as_flattened_mut() {
-                *sum = hard_sigmoid(isa, *sum, alpha, beta);
-            }
-        }
-        Activation::Sigmoid
+        Activation::HardSwish
+        | Activation::HardSigmoid { .. }
+        | Activation::Sigmoid
         | Activation::Silu
         | Activation::Gelu
         | Activation::GeluTanh
@@ -127,4 +125,34 @@ fn activate<V: Vector, const M: usize, const W: usize>(
             *sums = copy;
         }
     }
+}
+
+/// `base`, `base + stride`, …
+///
+/// # Safety
+///
+/// All must lie in one allocation.
+#[inline(always)]
+pub unsafe fn offsets<const M: usize>(base: *const f32, stride: usize) -> [*const f32; M] {
+    let mut pointers = [base; M];
+    for (m, pointer) in pointers.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *pointer = unsafe { base.add(m * stride) };
+    }
+    pointers
+}
+
+/// As [`offsets`], to write to.
+///
+/// # Safety
+///
+/// All must lie in one allocation.
+#[inline(always)]
+pub unsafe fn offsets_mut<const M: usize>(base: *mut f32, stride: usize) -> [*mut f32; M] {
+    let mut pointers = [base; M];
+    for (m, pointer) in pointers.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *pointer = unsafe { base.add(m * stride) };
+    }
+    pointers
 }

@@ -3,7 +3,7 @@
 //! A tile is `M` positions × `W` vectors of channels, its sums in registers. The matrix is packed in panels
 //! of `NR` columns, each `k`×`NR` row-major, so a tile reads it in the order in which it lies.
 
-use super::epilogue::Finish;
+use super::epilogue::{Finish, offsets, offsets_mut};
 use crate::kernels::vector::Vector;
 use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
@@ -221,26 +221,11 @@ impl Product<'_> {
             let a = offsets(self.input.add(row * k), k);
             accumulate::<V, NR, M, W>(isa, &mut sums, a, self.panels.columns::<V, NR, W>(column), k);
             let at = row * n + column;
-            let output = offsets(self.output.add(at).cast_const(), n).map(<*const f32>::cast_mut);
+            let output = offsets_mut(self.output.add(at), n);
             let residual = self.residual.map(|residual| offsets(residual.add(at), n));
             self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
         }
     }
-}
-
-/// `base`, `base + stride`, …
-///
-/// # Safety
-///
-/// All must lie in one allocation.
-#[inline(always)]
-unsafe fn offsets<const M: usize>(base: *const f32, stride: usize) -> [*const f32; M] {
-    let mut pointers = [base; M];
-    for (m, pointer) in pointers.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        *pointer = unsafe { base.add(m * stride) };
-    }
-    pointers
 }
 
 /// Vectors that a tile is wide when `m` rows and `left` vectors of columns are to be computed. Few rows

@@ -1,12 +1,19 @@
 //! Depthwise convolution by square kernels of a fixed size, several outputs of a row at a step: a column that
-//! is loaded once serves all of them, and the taps stay in registers.
+//! is loaded once serves all of them.
 
 use super::Band;
-use crate::kernels::generic::epilogue::Finish;
 use crate::kernels::vector::Vector;
 use crate::memory::Memory;
 use crate::steps::Depthwise;
 use core::ops::Range;
+
+/// Bytes of input that the rows of one window may take, so that they stay in the level 1 cache from one
+/// output row to the next: half of the smallest there is.
+const WINDOW_BYTES: usize = 16 << 10;
+
+/// Outputs at a step. 3×3: 6 sums, 3 taps and an input take 10 registers, and each tap row loads 11
+/// vectors for 18 multiply-adds.
+const STEP: usize = 6;
 
 /// See [`Depthwise`]; `K`×`K` taps without dilation, a column stride of 1 or 2, one output channel per input
 /// channel. Weights are padded to `PAD` channels.
@@ -17,171 +24,140 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     step: &Depthwise,
     rows: Range<usize>,
 ) -> Option<()> {
-    if step.kernel != [K, K] || step.dilation != [1, 1] || step.multiplier != 1 {
+    let stride = step.stride[1];
+    if step.kernel != [K, K] || step.dilation != [1, 1] || step.multiplier != 1 || stride > 2 {
         return None;
     }
     let band = Band::new::<V, PAD>(memory, step, &rows)?;
-    // SAFETY: the rows are those that the band was checked for.
-    unsafe {
-        match step.stride[1] {
-            1 => band.rows::<V, K, 1, 4>(isa, rows),
-            2 => band.rows::<V, K, 2, 2>(isa, rows),
-            _ => return None,
+    let channels = step.output.channels;
+    let column_bytes = K * step.input.width * size_of::<f32>();
+    let chunk = (WINDOW_BYTES / column_bytes.max(1) / PAD).max(1) * PAD;
+    for first in (0..channels).step_by(chunk) {
+        for y in rows.clone() {
+            let line = Line::<K>::new(&band, y);
+            for channel in (first..channels.min(first + chunk)).step_by(V::LANES) {
+                // SAFETY: the row is one that the band was checked for.
+                unsafe {
+                    if channels - channel < V::LANES {
+                        band.outputs::<V>(isa, y, 0..step.output.width, channel);
+                    } else if stride == 1 {
+                        line.outputs::<V, 1>(isa, channel);
+                    } else {
+                        line.outputs::<V, 2>(isa, channel);
+                    }
+                }
+            }
         }
     }
     Some(())
 }
 
-impl Band<'_> {
+/// One row of outputs, and the input rows that it needs.
+struct Line<'a, const K: usize> {
+    band: &'a Band<'a>,
+    y: usize,
+    /// The taps' rows that lie in the map.
+    input: [*const f32; K],
+    /// Which taps these are.
+    taps: Range<usize>,
+    /// Outputs all of whose columns lie in the map.
+    inside: Range<usize>,
+}
+
+impl<'a, const K: usize> Line<'a, K> {
+    #[inline(always)]
+    fn new(band: &'a Band<'a>, y: usize) -> Self {
+        let [rows, columns] = band.axes;
+        let taps = rows.taps(y);
+        let mut input = [band.input.row(0); K];
+        for tap in taps.clone() {
+            input[tap] = band.input.row(rows.position(y, tap));
+        }
+        Self { band, y, input, taps, inside: columns.inside() }
+    }
+
+    /// A whole vector of channels of all columns, in steps of nearly equal lengths.
+    ///
     /// # Safety
     ///
-    /// The rows must be those that the band was checked for; `S` is the stride of its columns.
+    /// The channels must exist, and `S` be the stride of the columns.
     #[inline(always)]
-    unsafe fn rows<V: Vector, const K: usize, const S: usize, const N: usize>(
-        &self,
-        isa: V::Isa,
-        rows: Range<usize>,
-    ) {
-        let (channels, width) = (self.step.output.channels, self.step.output.width);
-        let inside = self.axes[1].inside();
-        for y in rows {
-            for channel in (0..channels).step_by(V::LANES) {
-                // SAFETY: the columns `inside` have all their taps in the map.
-                unsafe {
-                    if channels - channel < V::LANES {
-                        self.outputs::<V>(isa, y, 0..width, channel);
-                    } else {
-                        self.outputs::<V>(isa, y, 0..inside.start, channel);
-                        self.inside::<V, K, S, N>(isa, y, inside.clone(), channel);
-                        self.outputs::<V>(isa, y, inside.end..width, channel);
-                    }
+    unsafe fn outputs<V: Vector, const S: usize>(&self, isa: V::Isa, channel: usize) {
+        let width = self.band.step.output.width;
+        let steps = width.div_ceil(STEP);
+        let mut x = 0;
+        for step in 0..steps {
+            let len = width / steps + usize::from(step < width % steps);
+            // SAFETY: the caller's; the lengths add up to the width.
+            unsafe {
+                if self.inside.start <= x && x + len <= self.inside.end {
+                    self.step_of::<V, S, false>(isa, x, len, channel);
+                } else {
+                    self.step_of::<V, S, true>(isa, x, len, channel);
                 }
             }
+            x += len;
         }
     }
 
-    /// Columns whose taps all lie in the map, of a whole vector of channels.
     #[inline(always)]
-    unsafe fn inside<V: Vector, const K: usize, const S: usize, const N: usize>(
+    unsafe fn step_of<V: Vector, const S: usize, const EDGE: bool>(
         &self,
         isa: V::Isa,
-        y: usize,
-        columns: Range<usize>,
+        x: usize,
+        len: usize,
         channel: usize,
     ) {
-        if columns.is_empty() {
-            return;
-        }
-        let taps = self.axes[0].taps(y);
         // SAFETY: the caller's.
         unsafe {
-            match taps.len() {
-                5 if K >= 5 => self.line::<V, 5, K, S, N>(isa, y, taps.start, columns, channel),
-                4 if K >= 4 => self.line::<V, 4, K, S, N>(isa, y, taps.start, columns, channel),
-                3 => self.line::<V, 3, K, S, N>(isa, y, taps.start, columns, channel),
-                2 => self.line::<V, 2, K, S, N>(isa, y, taps.start, columns, channel),
-                1 => self.line::<V, 1, K, S, N>(isa, y, taps.start, columns, channel),
-                _ => self.outputs::<V>(isa, y, columns, channel),
+            match len {
+                6 => self.step::<V, S, EDGE, 6>(isa, x, channel),
+                5 => self.step::<V, S, EDGE, 5>(isa, x, channel),
+                4 => self.step::<V, S, EDGE, 4>(isa, x, channel),
+                3 => self.step::<V, S, EDGE, 3>(isa, x, channel),
+                2 => self.step::<V, S, EDGE, 2>(isa, x, channel),
+                _ => self.step::<V, S, EDGE, 1>(isa, x, channel),
             }
         }
     }
 
-    /// The same where `R` rows of taps from `first` on lie in the map.
+    /// `N` outputs from column `x` on. At an edge, input columns outside the map are left out.
+    ///
+    /// # Safety
+    ///
+    /// The outputs must exist, and without `EDGE` have all their columns in the map.
     #[inline(always)]
-    unsafe fn line<V: Vector, const R: usize, const K: usize, const S: usize, const N: usize>(
+    unsafe fn step<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
         &self,
         isa: V::Isa,
-        y: usize,
-        first: usize,
-        columns: Range<usize>,
+        x: usize,
         channel: usize,
     ) {
-        let c = self.step.output.channels;
-        let [row_axis, column_axis] = self.axes;
-        let (from, to) = (column_axis.first(columns.start) * c + channel, columns.start * c + channel);
-        // SAFETY: the caller's.
+        let Band { step, axes, weights, bias, padded, .. } = self.band;
+        let c = step.output.channels;
+        let first = axes[1].first(x);
+        // SAFETY: weights and bias are padded to whole vectors; input columns lie in the map.
         unsafe {
-            let mut input = [self.input.row(0); R];
-            let mut weights = [[V::splat(isa, 0.0); K]; R];
-            for r in 0..R {
-                input[r] = self.input.row(row_axis.position(y, first + r)).add(from);
+            let mut sums = [[V::load(isa, bias.add(channel))]; N];
+            for tap in self.taps.clone() {
+                let row = self.input[tap].wrapping_add(first.wrapping_mul(c).wrapping_add(channel));
+                let mut weight = [V::splat(isa, 0.0); K];
                 for k in 0..K {
-                    let tap = (first + r) * K + k;
-                    weights[r][k] = V::load(isa, self.weights.add(tap * self.padded + channel));
+                    weight[k] = V::load(isa, weights.add((tap * K + k) * padded + channel));
                 }
-            }
-            let mut line = Line {
-                c,
-                input,
-                weights,
-                bias: V::load(isa, self.bias.add(channel)),
-                output: self.output.row(y).add(to),
-                residual: self.finish.row(y).map(|residual| residual.add(to)),
-                finish: &self.finish,
-            };
-            for _ in 0..columns.len() / N {
-                line.step::<S, N>(isa);
-            }
-            for _ in 0..columns.len() % N {
-                line.step::<S, 1>(isa);
-            }
-        }
-    }
-}
-
-/// A vector of channels on its way along a row.
-struct Line<'a, V, const R: usize, const K: usize> {
-    /// Elements from one column to the next.
-    c: usize,
-    /// The first column of the next window, in each of its rows.
-    input: [*const f32; R],
-    weights: [[V; K]; R],
-    bias: V,
-    output: *mut f32,
-    residual: Option<*const f32>,
-    finish: &'a Finish<'a>,
-}
-
-impl<V: Vector, const R: usize, const K: usize> Line<'_, V, R, K> {
-    /// The next `N` outputs at column stride `S`.
-    ///
-    /// # Safety
-    ///
-    /// They must exist, with all their columns in the map.
-    #[inline(always)]
-    unsafe fn step<const S: usize, const N: usize>(&mut self, isa: V::Isa) {
-        let c = self.c;
-        let mut sums = [[self.bias]; N];
-        // SAFETY: the caller's; the pointers end at most where the next outputs would begin.
-        unsafe {
-            for r in 0..R {
                 for column in 0..(N - 1) * S + K {
-                    let x = V::load(isa, self.input[r].add(column * c));
+                    if EDGE && first.wrapping_add(column) >= step.input.width {
+                        continue;
+                    }
+                    let value = V::load(isa, row.wrapping_add(column * c));
                     for n in 0..N {
                         if column >= n * S && column < n * S + K {
-                            sums[n][0] = x.mul_add(self.weights[r][column - n * S], sums[n][0]);
+                            sums[n][0] = value.mul_add(weight[column - n * S], sums[n][0]);
                         }
                     }
                 }
-                self.input[r] = self.input[r].wrapping_add(N * S * c);
             }
-            let mut output = [self.output; N];
-            for n in 0..N {
-                output[n] = self.output.add(n * c);
-            }
-            let residual = match self.residual {
-                Some(residual) => {
-                    let mut pointers = [residual; N];
-                    for n in 0..N {
-                        pointers[n] = residual.add(n * c);
-                    }
-                    self.residual = Some(residual.wrapping_add(N * c));
-                    Some(pointers)
-                }
-                None => None,
-            };
-            self.finish.store(isa, sums, output, residual, V::LANES);
-            self.output = self.output.wrapping_add(N * c);
+            self.band.store::<V, N>(isa, sums, self.y, x, channel, V::LANES);
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Cost models of the register-tiled kernels, in cycles with all operands in the level 1 cache.
+//!
+//! They rank kernels, and tell what few rows at a time cost; what memory costs is the plan's.
+
+use super::Shape;
+use crate::Target;
+
+/// The register file and the ports that a kernel computes with.
+#[derive(Clone, Copy)]
+pub struct Unit {
+    /// `f32` lanes of a vector.
+    pub lanes: usize,
+    /// Vector multiply-adds a cycle.
+    pub fma: f64,
+    /// Vector loads a cycle.
+    pub loads: f64,
+    /// Multiply-adds that must be under way to keep the units busy: latency × units.
+    pub under_way: f64,
+}
+
+impl Unit {
+    /// AVX2 and FMA: two 256-bit multiply-adds of 4 cycles and two loads a cycle (Zen, Haswell and later).
+    pub const AVX2: Self = Self { lanes: 8, fma: 2.0, loads: 2.0, under_way: 8.0 };
+
+    /// Plain Rust on a target: vectors of four where the CPU multiplies and adds that many at once, without
+    /// a fused instruction; else numbers one by one.
+    pub fn portable(target: &Target) -> Self {
+        if target.fma_per_cycle >= 8.0 {
+            Self { lanes: 4, fma: 1.0, loads: 2.0, under_way: 4.0 }
+        } else {
+            Self { lanes: 1, fma: target.fma_per_cycle / 2.0, loads: 1.0, under_way: 4.0 }
+        }
+    }
+
+    /// Cycles that one step of a tile takes: its multiply-adds, its loads, or the latency of sums that are
+    /// too few, whichever is longest.
+    fn step(&self, sums: usize, fmas: usize, loads: usize) -> f64 {
+        let compute = fmas as f64 / self.fma;
+        let latency = compute * self.under_way / sums.max(1) as f64;
+        compute.max(loads as f64 / self.loads).max(latency)
+    }
+
+    /// Cycles to finish and store that many vectors: an activation of two instructions, a store.
+    fn finish(&self, vectors: usize) -> f64 {
+        12.0 + vectors as f64 * 3.0 / self.loads
+    }
+}
+
+/// Sum of `cost(height)` over tiles of nearly equal heights up to `most` that cover `total`.
+fn tiles(total: usize, most: usize, cost: impl Fn(usize) -> f64) -> f64 {
+    let count = total.div_ceil(most).max(1);
+    let (height, higher) = (total / count, total % count);
+    higher as f64 * cost(height + 1) + (count - higher) as f64 * cost(height)
+}
+
+/// A matrix product in tiles of `tile` positions × columns: `k` steps, each a multiply-add for each sum, and
+/// a load for each row and vector.
+pub fn gemm(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
+    let vectors = shape.n.div_ceil(unit.lanes);
+    // Single positions take four times as many columns at once.
+    let width = tile[1] / unit.lanes * if shape.m == 1 { 4 } else { 1 };
+    let column = |width: usize| {
+        tiles(shape.m, tile[0], |height| {
+            let sums = height * width;
+            shape.k as f64 * unit.step(sums, sums, height + width) + unit.finish(sums)
+        })
+    };
+    let rest = vectors % width.max(1);
+    (vectors / width.max(1)) as f64 * column(width) + if rest > 0 { column(rest) } else { 0.0 }
+}
+
+/// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile; at the
+/// borders for each tap.
+pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
+    let count = shape.m.div_ceil(tile[0]) * shape.n.div_ceil(tile[1]);
+    gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 4.0
+}
+
+/// A depthwise convolution by a square kernel in steps of up to six outputs of a row.
+pub fn square(unit: Unit, shape: &Shape) -> f64 {
+    let [rows, taps] = shape.kernel;
+    let vectors = shape.n.div_ceil(unit.lanes) as f64;
+    let line = tiles(shape.width.min(shape.m), 6, |outputs| {
+        let loads = taps + outputs.saturating_sub(1) * shape.stride[1] + taps;
+        rows as f64 * unit.step(3 * outputs, outputs * taps, loads) + unit.finish(outputs)
+    });
+    let lines = shape.m as f64 / shape.width.min(shape.m).max(1) as f64;
+    vectors * lines * line
+}
+
+/// Sums that are computed vector by vector, with a few instructions of address arithmetic for each term.
+pub fn by_vector(unit: Unit, shape: &Shape) -> f64 {
+    let vectors = shape.n.div_ceil(unit.lanes) as f64;
+    shape.m as f64 * vectors * (shape.k as f64 * (1.0 / unit.fma + 2.0) + unit.finish(1))
+}
+
+/// A load, an operation and a store for each vector; what is left over goes one by one.
+pub fn elementwise(unit: Unit, shape: &Shape) -> f64 {
+    let each =
+        (shape.n / unit.lanes) as f64 * 2.0 + if shape.n.is_multiple_of(unit.lanes) { 0.0 } else { 10.0 };
+    shape.m as f64 * shape.k as f64 * each
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_tile_is_computed_at_the_peak() {
+        let shape = Shape::new(6, 16, 1000);
+        let peak = shape.macs() as f64 / 16.0;
+        assert!(gemm(Unit::AVX2, [6, 16], &shape) < 1.01 * peak);
+    }
+
+    #[test]
+    fn forty_nine_rows_have_no_ragged_edge() {
+        let shape = Shape::new(49, 16, 1000);
+        let peak = shape.macs() as f64 / 16.0;
+        assert!(gemm(Unit::AVX2, [6, 16], &shape) < 1.1 * peak);
+    }
+
+    #[test]
+    fn few_rows_at_a_time_cost_more() {
+        let cost = |m| gemm(Unit::AVX2, [6, 16], &Shape::new(m, 64, 384)) / m as f64;
+        assert!(cost(2) > 1.5 * cost(12));
+    }
+}
