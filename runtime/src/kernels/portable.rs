@@ -20,6 +20,7 @@ mod fold;
 mod gather;
 #[cfg(test)]
 mod hostile;
+mod in_rows;
 mod interpolate;
 mod layer_norm;
 mod matmul;

@@ -1,6 +1,7 @@
 //! Rounding to integers, and the remainder.
 
 use super::scale;
+use core::num::NonZeroU64;
 
 /// From here on every `f32` is an integer.
 const INTEGERS: f32 = 8_388_608.0;
@@ -53,13 +54,14 @@ pub fn modulo(a: f32, b: f32) -> f32 {
 /// The remainder of a / b with the sign of a, exactly: mantissas as integers, 32 bits of the quotient a
 /// step.
 fn remainder(a: f32, b: f32) -> f32 {
-    if a.is_nan() || b.is_nan() || a.is_infinite() || b == 0.0 {
+    let ((m, e), (divisor, base)) = (parts(a), parts(b));
+    let Some(divisor) = NonZeroU64::new(divisor) else { return f32::NAN };
+    if a.is_nan() || b.is_nan() || a.is_infinite() {
         return f32::NAN;
     }
     if a.abs() < b.abs() {
         return a;
     }
-    let ((m, e), (divisor, base)) = (parts(a), parts(b));
     let mut rest = m % divisor;
     let mut bits = e - base;
     while bits > 0 {

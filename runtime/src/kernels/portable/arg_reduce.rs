@@ -1,6 +1,7 @@
 //! Where along an axis the largest or smallest element is.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::told;
 use crate::memory::{Memory, Plain};
@@ -46,7 +47,7 @@ pub(super) fn run<T: Plain + PartialOrd>(memory: &mut Memory<'_>, step: &ArgRedu
         return None;
     }
     let better = |new: T, best: T| (last && new == best) || if min { new < best } else { new > best };
-    for (result, block) in result.chunks_exact_mut(inner).zip(input.chunks_exact(len * inner)) {
+    for (result, block) in result.rows_mut(inner).zip(input.rows(len * inner)) {
         for (column, places) in (0..inner).step_by(LANES).zip(result.chunks_mut(LANES)) {
             search(places, block.get(column..)?, inner, better)?;
         }
@@ -65,7 +66,7 @@ fn search<T: Copy>(
     let mut best = [*matrix.first()?; LANES];
     best.iter_mut().zip(matrix).take(places.len()).for_each(|(best, &x)| *best = x);
     places.fill(0);
-    for (l, row) in (0..).zip(matrix.chunks(inner)) {
+    for (l, row) in (0..).zip(matrix.chunks(inner.max(1))) {
         for ((place, best), &x) in places.iter_mut().zip(&mut best).zip(row) {
             if better(x, *best) {
                 (*place, *best) = (l, x);

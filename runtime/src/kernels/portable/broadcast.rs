@@ -1,6 +1,7 @@
 //! `output[i] = f(a[i], b[i])` with broadcasting: what [`super::binary`] and [`super::compare`] share.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::{RANK, View, Walk, elements};
 use crate::memory::{Memory, Plain};
 use crate::steps::Place;
@@ -26,7 +27,7 @@ pub fn zip<T: Plain, U: Plain>(memory: &mut Memory<'_>, pair: &Pair, f: impl Fn(
     let a = walk.view::<T>(0, &operands, pair.a)?;
     let b = walk.view::<T>(1, &operands, pair.b)?;
     let strides = walk.row_strides();
-    for (row, at) in result.chunks_exact_mut(walk.row_len()).zip(walk.rows()) {
+    for (row, at) in result.rows_mut(walk.row_len()).zip(walk.rows()) {
         zip_row(row, [a, b], at, strides, &f)?;
     }
     Some(())

@@ -2,6 +2,7 @@
 //! [`super::dequantize`] share.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::memory::{Memory, Plain};
 use crate::steps::Place;
@@ -32,12 +33,12 @@ pub fn map<T: Plain, U: Plain>(
     }
     let constants = scales.iter().zip(zero_points);
     if inner == 1 {
-        for (row, from) in result.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
+        for (row, from) in result.rows_mut(channels).zip(input.rows(channels)) {
             let constants = constants.clone();
             row.iter_mut().zip(from).zip(constants).for_each(|((y, &x), (&s, &z))| *y = f(x, s, z));
         }
     } else {
-        let rows = result.chunks_exact_mut(inner).zip(input.chunks_exact(inner));
+        let rows = result.rows_mut(inner).zip(input.rows(inner));
         for ((row, from), (&scale, &zero_point)) in rows.zip(constants.cycle()) {
             row.iter_mut().zip(from).for_each(|(y, &x)| *y = f(x, scale, zero_point));
         }

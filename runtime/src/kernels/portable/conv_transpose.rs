@@ -1,12 +1,14 @@
 //! Transposed convolution: every input position adds its window to the output.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::generic::elementwise;
 use crate::kernels::told;
 use crate::kernels::vector::{Lanes, Portable};
 use crate::memory::Memory;
 use crate::steps::{Activate, ConvTranspose2d, Map};
+use core::slice::ChunksExact;
 
 /// `output[y·s + ky·d − pad, o] = activation(Σ input[y, ci] · weights[ky, ci, o] + bias[o])`, along rows and
 /// columns alike, over all positions and taps that meet there. Both maps are held whole.
@@ -24,27 +26,24 @@ pub(super) fn run(memory: &mut Memory<'_>, step: &ConvTranspose2d) -> Option<()>
 /// Everything but the activation.
 fn sums(memory: &mut Memory<'_>, step: &ConvTranspose2d) -> Option<()> {
     let (input, output) = (whole(&step.input)?, whole(&step.output)?);
+    let groups = Groups::new(step)?;
     let [channels, n] = [step.input.channels, step.output.channels];
-    let depth = channels.checked_div(step.groups)?;
-    if depth.checked_mul(step.groups)? != channels || !n.is_multiple_of(step.groups) {
-        return None;
-    }
     let (operands, result) = access::result::<f32>(memory, step.output.place, output)?;
     let input = operands.slice::<f32>(step.input.place, input)?;
-    let tap = elements(&[depth, n])?;
+    let tap = elements(&[groups.depth, n])?;
     let weights =
         operands.constants::<f32>(step.weights, elements(&[step.kernel[0], step.kernel[1], tap])?)?;
     let bias = operands.constants::<f32>(step.bias, n)?;
     if result.is_empty() || input.is_empty() || weights.is_empty() {
         return None;
     }
-    result.chunks_exact_mut(n).for_each(|pixel| pixel.copy_from_slice(bias));
+    result.rows_mut(n).for_each(|pixel| pixel.iter_mut().zip(bias).for_each(|(y, b)| *y = *b));
     let width = step.output.width * n;
-    for (y, input) in input.chunks_exact(step.input.width * channels).enumerate() {
-        for (ky, weights) in weights.chunks_exact(step.kernel[1] * tap).enumerate() {
+    for (y, input) in input.rows(step.input.width * channels).enumerate() {
+        for (ky, weights) in weights.rows(step.kernel[1] * tap).enumerate() {
             let Some(y) = step.target(0, y, ky, step.output.height) else { continue };
             let row = result.get_mut(y * width..)?.get_mut(..width)?;
-            add_row(row, input, weights, step, tap);
+            add_row(row, input, weights.rows(tap), step, groups);
         }
     }
     Some(())
@@ -64,31 +63,50 @@ impl ConvTranspose2d {
     }
 }
 
-/// Adds what a row of the input gives to a row of the output; `weights` are the taps along columns.
-fn add_row(row: &mut [f32], input: &[f32], weights: &[f32], step: &ConvTranspose2d, tap: usize) {
+/// Channels of one group.
+#[derive(Clone, Copy)]
+struct Groups {
+    depth: usize,
+    columns: usize,
+}
+
+impl Groups {
+    fn new(step: &ConvTranspose2d) -> Option<Self> {
+        let [channels, n] = [step.input.channels, step.output.channels];
+        let groups = Self { depth: channels.checked_div(step.groups)?, columns: n.checked_div(step.groups)? };
+        (groups.depth * step.groups == channels && groups.columns * step.groups == n).then_some(groups)
+    }
+}
+
+/// Adds what a row of the input gives to a row of the output; `taps` are those along columns.
+fn add_row(
+    row: &mut [f32],
+    input: &[f32],
+    taps: ChunksExact<'_, f32>,
+    step: &ConvTranspose2d,
+    groups: Groups,
+) {
     let n = step.output.channels;
-    for (kx, weights) in weights.chunks_exact(tap).enumerate() {
-        for (x, pixel) in input.chunks_exact(step.input.channels).enumerate() {
+    for (kx, weights) in taps.enumerate() {
+        for (x, pixel) in input.rows(step.input.channels).enumerate() {
             let target = step.target(1, x, kx, step.output.width);
             if let Some(sums) = target.and_then(|x| row.get_mut(x * n..)?.get_mut(..n)) {
-                add_tap(sums, pixel, weights, step.groups);
+                add_tap(sums, pixel, weights, groups);
             }
         }
     }
 }
 
 /// Adds `pixel` · `weights` group by group.
-fn add_tap(sums: &mut [f32], pixel: &[f32], weights: &[f32], groups: usize) {
-    let (n, depth) = (sums.len(), pixel.len() / groups);
-    if groups == n && depth == 1 {
+fn add_tap(sums: &mut [f32], pixel: &[f32], weights: &[f32], Groups { depth, columns }: Groups) {
+    if let (1, 1) = (depth, columns) {
         let products = pixel.iter().zip(weights);
         sums.iter_mut().zip(products).for_each(|(sum, (x, w))| *sum += x * w);
         return;
     }
-    let columns = n / groups;
-    let of_group = sums.chunks_exact_mut(columns).zip(pixel.chunks_exact(depth));
-    for (first, (sums, pixel)) in (0..n).step_by(columns).zip(of_group) {
-        add_product(sums, pixel, weights, n, first);
+    let n = sums.len();
+    for ((group, sums), pixel) in sums.rows_mut(columns).enumerate().zip(pixel.rows(depth)) {
+        add_product(sums, pixel, weights, n, group * columns);
     }
 }
 

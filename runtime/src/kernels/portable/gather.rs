@@ -1,6 +1,7 @@
 //! Rows of a tensor in another order, known when compiling.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::told;
 use crate::memory::{Memory, Plain};
@@ -33,8 +34,12 @@ pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Gather) -> Option<()
     if result.is_empty() {
         return Some(());
     }
-    for (result, input) in result.chunks_exact_mut(count * inner).zip(input.chunks_exact(len * inner)) {
-        for (row, &index) in result.chunks_exact_mut(inner).zip(indices) {
+    let mut blocks = input.rows(len * inner);
+    for result in result.rows_mut(count * inner) {
+        let input = blocks.next()?;
+        let mut rows = result.rows_mut(inner);
+        for &index in indices {
+            let row = rows.next()?;
             let from = input.get(index.cast_unsigned() as usize * inner..)?;
             row.iter_mut().zip(from).for_each(|(y, &x)| *y = x);
         }

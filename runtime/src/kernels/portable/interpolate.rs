@@ -1,6 +1,7 @@
 //! Linear interpolation along one axis.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::told;
 use crate::memory::Memory;
@@ -37,9 +38,12 @@ pub(super) fn run(memory: &mut Memory<'_>, step: &Interpolate) -> Option<()> {
     if result.is_empty() {
         return Some(());
     }
-    for (result, input) in result.chunks_exact_mut(count * inner).zip(input.chunks_exact(len * inner)) {
-        for (row, &tap) in result.chunks_exact_mut(inner).zip(table) {
-            let Tap { lo, hi, f } = Tap::new(tap);
+    let mut blocks = input.rows(len * inner);
+    for result in result.rows_mut(count * inner) {
+        let input = blocks.next()?;
+        let mut rows = result.rows_mut(inner);
+        for &tap in table {
+            let (row, Tap { lo, hi, f }) = (rows.next()?, Tap::new(tap));
             let operands = input.get(lo * inner..)?.iter().zip(input.get(hi * inner..)?);
             row.iter_mut().zip(operands).for_each(|(y, (lo, hi))| *y = (1.0 - f) * lo + f * hi);
         }

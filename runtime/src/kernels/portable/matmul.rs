@@ -1,6 +1,7 @@
 //! Products of matrices that are both computed.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::{Walk, elements};
 use crate::kernels::told;
 use crate::memory::Memory;
@@ -31,7 +32,7 @@ pub(super) fn run(memory: &mut Memory<'_>, step: &MatMul) -> Option<()> {
     let a = operands.slice::<f32>(step.a, (a_reach.len - 1).checked_add(a_len)?)?;
     let b = operands.slice::<f32>(step.b, (b_reach.len - 1).checked_add(b_len)?)?;
     result.fill(0.0);
-    let mut results = result.chunks_exact_mut(len);
+    let mut results = result.rows_mut(len);
     let [a_stride, b_stride] = walk.row_strides().map(isize::unsigned_abs);
     for [a_at, b_at] in walk.rows() {
         for i in 0..walk.row_len() {
@@ -87,12 +88,12 @@ fn rows<const W: usize>(
     column: usize,
 ) -> Option<usize> {
     const M: usize = 4;
-    let mut results = result.chunks_exact_mut(M * n);
-    let mut lefts = a.chunks_exact(M * k);
+    let mut results = result.rows_mut(M * n);
+    let mut lefts = a.rows(M * k);
     for (result, a) in results.by_ref().zip(lefts.by_ref()) {
         tile::<M, W>(result, a, panel, [n, k], depth.clone(), column)?;
     }
-    for (result, a) in results.into_remainder().chunks_exact_mut(n).zip(lefts.remainder().chunks_exact(k)) {
+    for (result, a) in results.into_remainder().rows_mut(n).zip(lefts.remainder().rows(k)) {
         tile::<1, W>(result, a, panel, [n, k], depth.clone(), column)?;
     }
     Some(W)
@@ -110,18 +111,18 @@ fn tile<const M: usize, const W: usize>(
     column: usize,
 ) -> Option<()> {
     let mut a_rows: [&[f32]; M] = [&[]; M];
-    for (row, a) in a_rows.iter_mut().zip(a.chunks_exact(k)) {
+    for (row, a) in a_rows.iter_mut().zip(a.rows(k)) {
         *row = a.get(depth.clone())?;
     }
     let mut sums = [[0.0; W]; M];
-    for (l, b) in (0..depth.len()).zip(panel.chunks(n)) {
+    for (l, b) in (0..depth.len()).zip(panel.chunks(n.max(1))) {
         let b = b.first_chunk::<W>()?;
         for (sums, a) in sums.iter_mut().zip(a_rows) {
             let a = *a.get(l)?;
             sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a * b);
         }
     }
-    for (row, sums) in result.chunks_exact_mut(n).zip(sums) {
+    for (row, sums) in result.rows_mut(n).zip(sums) {
         let row = row.get_mut(column..)?.first_chunk_mut::<W>()?;
         row.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
     }

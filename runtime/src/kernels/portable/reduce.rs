@@ -2,6 +2,7 @@
 
 use super::access;
 use super::fold::{BLOCK, fold, max, min};
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::told;
 use crate::memory::{Memory, Plain};
@@ -74,11 +75,11 @@ pub(super) fn run<T: Plain, A: Copy>(
     if input.is_empty() {
         result.iter_mut().for_each(|y| *y = finish(init));
     } else if inner == 1 {
-        for (y, row) in result.iter_mut().zip(input.chunks_exact(len)) {
+        for (y, row) in result.iter_mut().zip(input.rows(len)) {
             *y = finish(fold(row, init, &map, &combine));
         }
     } else {
-        for (row, block) in result.chunks_exact_mut(inner).zip(input.chunks_exact(len * inner)) {
+        for (row, block) in result.rows_mut(inner).zip(input.rows(len * inner)) {
             for (column, y) in (0..inner).step_by(LANES).zip(row.chunks_mut(LANES)) {
                 let total = fold_columns(block, [inner, column], init, &map, &combine);
                 y.iter_mut().zip(total).for_each(|(y, total)| *y = finish(total));
@@ -101,9 +102,9 @@ fn fold_columns<T: Copy, A: Copy>(
     combine: impl Fn(A, A) -> A,
 ) -> [A; LANES] {
     let mut total = [init; LANES];
-    for rows in block.chunks(BLOCK * inner) {
+    for rows in block.chunks((BLOCK * inner).max(1)) {
         let mut part = [init; LANES];
-        for row in rows.chunks_exact(inner) {
+        for row in rows.rows(inner) {
             let columns = row.get(column..).unwrap_or_default();
             part.iter_mut().zip(columns).for_each(|(part, &x)| *part = combine(*part, map(x)));
         }

@@ -1,6 +1,7 @@
 //! `condition ? a : b` with broadcasting.
 
 use super::access;
+use super::in_rows::InRows as _;
 use super::strided::{Walk, elements};
 use crate::kernels::told;
 use crate::memory::{Memory, Plain};
@@ -32,7 +33,7 @@ pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Select) -> Option<()
     let a = walk.view::<T>(1, &operands, step.a)?;
     let b = walk.view::<T>(2, &operands, step.b)?;
     let strides = walk.row_strides();
-    for (row, [c_at, a_at, b_at]) in result.chunks_exact_mut(walk.row_len()).zip(walk.rows()) {
+    for (row, [c_at, a_at, b_at]) in result.rows_mut(walk.row_len()).zip(walk.rows()) {
         for (i, y) in (0..).zip(row) {
             let [c, a_step, b_step] = strides.map(|stride| i * stride);
             *y = if condition.at(c_at + c)? != 0 { a.at(a_at + a_step)? } else { b.at(b_at + b_step)? };

@@ -2,6 +2,7 @@
 
 use super::access;
 use super::fold::{fold, max, sum};
+use super::in_rows::InRows as _;
 use super::strided::elements;
 use crate::kernels::told;
 use crate::math::{exp, ln};
@@ -70,7 +71,7 @@ fn each(
     lanes: &mut [(f32, f32); LANES],
     f: impl Fn(&mut f32, &mut (f32, f32)),
 ) {
-    for row in block.chunks_exact_mut(inner) {
+    for row in block.rows_mut(inner) {
         let columns = row.get_mut(column..).unwrap_or_default();
         columns.iter_mut().zip(lanes.iter_mut()).for_each(|(x, lane)| f(x, lane));
     }

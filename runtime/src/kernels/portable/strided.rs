@@ -27,25 +27,31 @@ impl<const N: usize> Walk<N> {
     pub fn new(shape: [usize; RANK], strides: [[isize; RANK]; N]) -> Option<Self> {
         let mut walk = Self { shape: [1; RANK], strides: [[0; RANK]; N] };
         let mut target = RANK;
-        for from in (0..RANK).rev().filter(|&d| shape[d] != 1) {
-            if target < RANK && walk.continues(target, from, &strides)? {
-                walk.shape[target] = walk.shape[target].checked_mul(shape[from])?;
+        for (from, &len) in shape.iter().enumerate().rev() {
+            let steps = strides.map(|strides| strides.get(from).copied().unwrap_or(0));
+            if len == 1 {
                 continue;
             }
-            target -= 1;
-            walk.shape[target] = shape[from];
-            for (to, strides) in walk.strides.iter_mut().zip(&strides) {
-                to[target] = strides[from];
+            if walk.continues(target, steps)? {
+                let walked = walk.shape.get_mut(target)?;
+                *walked = walked.checked_mul(len)?;
+            } else {
+                target = target.checked_sub(1)?;
+                *walk.shape.get_mut(target)? = len;
+                for (walked, step) in walk.strides.iter_mut().zip(steps) {
+                    *walked.get_mut(target)? = step;
+                }
             }
         }
         Some(walk)
     }
 
-    /// Whether dimension `from` of all operands goes on where dimension `target` of the walk ends.
-    fn continues(&self, target: usize, from: usize, strides: &[[isize; RANK]; N]) -> Option<bool> {
-        let len = isize::try_from(self.shape[target]).ok()?;
-        for (walked, strides) in self.strides.iter().zip(strides) {
-            if walked[target].checked_mul(len)? != strides[from] {
+    /// Whether a dimension with these strides goes on, in all operands, where dimension `target` ends.
+    fn continues(&self, target: usize, steps: [isize; N]) -> Option<bool> {
+        let Some(&len) = self.shape.get(target) else { return Some(false) };
+        let len = isize::try_from(len).ok()?;
+        for (walked, step) in self.strides.iter().zip(steps) {
+            if walked.get(target)?.checked_mul(len)? != step {
                 return Some(false);
             }
         }
