@@ -12,6 +12,7 @@ use crate::driver::{self, Compiled, Options};
 use crate::error::{Error, Fault, Result};
 use crate::files;
 use crate::onnx::ImportOptions;
+use crate::pixels::Input;
 use mobilec_targets::{Target, by_name};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub struct Build {
     target: Option<String>,
     budget: Budget,
     import: ImportOptions,
+    pixels: Option<Input>,
 }
 
 /// What the module may need at most.
@@ -61,6 +63,7 @@ impl Build {
             target: None,
             budget: Budget::new(),
             import: ImportOptions::default(),
+            pixels: None,
         }
     }
 
@@ -71,6 +74,13 @@ impl Build {
     #[must_use]
     pub fn target(mut self, name: &str) -> Self {
         self.target = Some(name.to_owned());
+        self
+    }
+
+    /// The module takes `u8` pixels `[H, W, C]` and normalises them itself.
+    #[must_use]
+    pub fn input(mut self, pixels: Input) -> Self {
+        self.pixels = Some(pixels);
         self
     }
 
@@ -99,7 +109,8 @@ impl Build {
         let path = root.join(&self.path);
         println!("cargo::rerun-if-changed={}", path.display());
         let target = self.chosen_target()?;
-        let model = files::model(&path, self.import.clone())?;
+        let mut model = files::model(&path, self.import.clone())?;
+        model.pixels.clone_from(&self.pixels);
         for location in model.import.external.keys() {
             println!("cargo::rerun-if-changed={}", path.with_file_name(location).display());
         }

@@ -43,6 +43,7 @@ pub struct Module {
 pub fn module(plan: &Plan, options: &ModuleOptions) -> Module {
     let mut items = vec![
         format::comment(&header(plan, options)),
+        format::item(&api::guard(plan)),
         format::item(&api::constants(plan)),
         format::item(&api::layers(plan)),
         format::item(&api::ports(plan)),
@@ -80,6 +81,7 @@ fn weights(plan: &Plan, options: &ModuleOptions) -> TokenStream {
     if bytes == 0 {
         return quote! { static WEIGHTS: Aligned<[u8; 0]> = Aligned([]); };
     }
+    let bytes = Literal::usize_unsuffixed(bytes);
     let content = if options.inline_weights {
         let literal = Literal::byte_string(&plan.weights);
         quote! { #literal }

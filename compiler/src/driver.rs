@@ -6,6 +6,7 @@ use crate::fusions;
 use crate::graph::{Graph, Phase, verify};
 use crate::onnx::{self, ImportOptions};
 use crate::passes;
+use crate::pixels::Input;
 use crate::plan::{self, Objective, Plan, PlanOptions};
 use bytes::Bytes;
 use mobilec_targets::Target;
@@ -21,6 +22,8 @@ pub struct Model {
     pub bytes: Bytes,
     /// What the user decides about it.
     pub import: ImportOptions,
+    /// The input is to take pixels, which the network normalises itself.
+    pub pixels: Option<Input>,
 }
 
 /// What to compile for.
@@ -78,7 +81,12 @@ pub struct Compiled {
 ///
 /// All problems of the model.
 pub fn import(model: &Model) -> Result<(Graph, Vec<String>)> {
-    let imported = onnx::import(&model.name, model.bytes.clone(), &model.import)?;
+    let mut imported = onnx::import(&model.name, model.bytes.clone(), &model.import)?;
+    if let Some(pixels) = &model.pixels {
+        pixels
+            .apply(&mut imported.graph)
+            .map_err(|fault| Error::whole(format!("{} cannot take pixels", model.name), fault))?;
+    }
     checked(&imported.graph, Phase::Imported)?;
     Ok((imported.graph, imported.notes))
 }

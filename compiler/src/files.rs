@@ -23,7 +23,7 @@ pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
             import.external.insert(location, Bytes::from(data));
         }
     }
-    Ok(Model { name, bytes, import })
+    Ok(Model { name, bytes, import, pixels: None })
 }
 
 /// Writes a file by way of a temporary one beside it, so that it is whole or unchanged.

@@ -115,6 +115,19 @@ impl Graph {
         id
     }
 
+    /// Puts a new input of another type in the place of one; users of the old one go on reading it until
+    /// [`Graph::replace`] gives them something else.
+    pub fn exchange_input(&mut self, old: NodeId, ty: TensorType) -> NodeId {
+        let name = self.name(old).to_owned();
+        let new = self.insert(name, Op::Input(Input { ty: ty.clone() }), ty);
+        for input in &mut self.inputs {
+            if *input == old {
+                *input = new;
+            }
+        }
+        new
+    }
+
     /// Adds a constant.
     pub fn add_constant(&mut self, name: impl Into<String>, tensor: Tensor) -> NodeId {
         let ty = tensor.ty.clone();

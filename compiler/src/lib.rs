@@ -7,6 +7,7 @@
 pub mod build;
 pub mod codegen;
 pub mod driver;
+pub mod dsl;
 pub mod error;
 pub mod files;
 pub mod fusions;
@@ -16,9 +17,12 @@ pub mod harness;
 pub mod onnx;
 pub mod ops;
 pub mod passes;
+pub mod pixels;
 pub mod plan;
 pub mod reference;
 pub mod tensor;
+pub mod zoo;
 
 pub use build::{Budget, Build};
 pub use error::{Error, Result};
+pub use pixels::Input;

@@ -34,6 +34,13 @@ pub struct Layer {
     pub macs: u64,
 }
 
+impl Layer {
+    /// A row.
+    pub const fn new(name: &'static str, operation: &'static str, output: &'static str, macs: u64) -> Self {
+        Self { name, operation, output, macs }
+    }
+}
+
 /// Ends the program: a module for one instruction set was run on a CPU without it.
 ///
 /// # Panics
@@ -49,6 +56,7 @@ pub fn unsupported_cpu(target: &str) -> ! {
 macro_rules! include_model {
     ($(#[$attribute:meta])* $visibility:vis $name:ident) => {
         $(#[$attribute])*
+        #[allow(dead_code, reason = "a module offers more than every user needs")]
         $visibility mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         }

@@ -34,6 +34,18 @@ pub struct Map {
     pub rows: usize,
 }
 
+impl Map {
+    /// A map `[height, width, channels]` that is held whole.
+    pub const fn whole(place: Place, [height, width, channels]: [usize; 3]) -> Self {
+        Self { place, height, width, channels, rows: height }
+    }
+
+    /// A map `[height, width, channels]` of which `rows` rows are held.
+    pub const fn ring(place: Place, [height, width, channels]: [usize; 3], rows: usize) -> Self {
+        Self { place, height, width, channels, rows }
+    }
+}
+
 /// A function of one number, applied before a value is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
@@ -79,6 +91,13 @@ pub enum Activation {
     Softplus,
 }
 
+impl Activation {
+    /// max(x, 0)
+    pub const RELU: Self = Self::Clamp { lo: 0.0, hi: f32::INFINITY };
+    /// min(max(x, 0), 6)
+    pub const RELU6: Self = Self::Clamp { lo: 0.0, hi: 6.0 };
+}
+
 /// `y = after(activation(sum + bias) + residual)`; `after` is applied only with a residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epilogue {
@@ -88,6 +107,18 @@ pub struct Epilogue {
     pub residual: Option<Map>,
     /// Applied behind the residual.
     pub after: Activation,
+}
+
+impl Epilogue {
+    /// An activation and nothing else.
+    pub const fn new(activation: Activation) -> Self {
+        Self { activation, residual: None, after: Activation::Identity }
+    }
+
+    /// `activation(sum + bias) + residual`
+    pub const fn add(activation: Activation, residual: Map) -> Self {
+        Self { activation, residual: Some(residual), after: Activation::Identity }
+    }
 }
 
 /// 1×1 convolution, stride 1, or a matrix product by constants:

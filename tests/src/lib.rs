@@ -1,6 +1,8 @@
 //! Helpers that the tests share.
 
+pub mod batch;
 pub mod emitted;
+pub mod node_tests;
 pub mod onnx;
 
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! The node tests of ONNX itself, for every operator that is imported: the reference interpreter's answer
-//! against the expected one, for the graph as imported and as fused; and a plan must be found for it.
+//! The node tests of ONNX itself, for every operator that is imported: the expected outputs against the
+//! reference interpreter's, for the graph as imported and as fused, and against those of emitted code.
 //!
 //! They are in the Python package `onnx`, up to version 1.22.0; later ones leave them out. Their
 //! directory is given by `MOBILEC_ONNX_TESTS`:
@@ -13,30 +13,38 @@
 //! `tests/conformance/passing.txt` lists the tests that must pass. With `MOBILEC_ONNX_WRITE=1` it is written
 //! anew; `-- --nocapture` shows why each of the others of the same operators fails.
 
-use mobilec::Error;
-use mobilec::driver::optimize;
-use mobilec::onnx::{ImportOptions, Imported, import};
-use mobilec::plan::{self, Objective, PlanOptions};
-use mobilec::reference::{Array, Data, run};
+use mobilec::driver::{self, Compiled, Model, Options, optimize};
+use mobilec::graph::Graph;
+use mobilec::onnx::import;
+use mobilec::reference::{Array, run};
 use mobilec::tensor::Tensor;
 use mobilec_tests::emitted::target;
-use mobilec_tests::onnx::array;
-use mobilec_tests::{folder, skip};
-use onnx_protobuf::{Message, ModelProto, TensorProto};
+use mobilec_tests::node_tests::{Failure, NodeTest, load, one_line};
+use mobilec_tests::{batch, folder, skip};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-#[test]
-fn node_tests_of_onnx() {
-    let Some(directory) = folder("MOBILEC_ONNX_TESTS") else {
-        return skip("node_tests_of_onnx", "MOBILEC_ONNX_TESTS names no folder");
+fn tests(name: &str) -> Option<Vec<Result<NodeTest, Failure>>> {
+    let Some(folder) = folder("MOBILEC_ONNX_TESTS") else {
+        skip(name, "MOBILEC_ONNX_TESTS names no folder");
+        return None;
     };
+    Some(load(&folder.join("node")))
+}
+
+#[test]
+fn the_reference_agrees() {
+    let Some(tests) = tests("the_reference_agrees") else { return };
     let (mut passing, mut failing) = (BTreeSet::new(), BTreeMap::new());
-    for (name, path) in cases(&directory.join("node")) {
-        match catch_unwind(|| check(&path)).unwrap_or_else(|_| Err("panic".into())) {
-            Ok(()) => drop(passing.insert(name)),
-            Err(why) => drop(failing.insert(name, why)),
+    for test in tests {
+        let (name, outcome) = match &test {
+            Ok(test) => (&test.name, catch_unwind(|| check(test)).unwrap_or_else(|_| Err("panic".into()))),
+            Err((name, why)) => (name, Err(why.clone())),
+        };
+        match outcome {
+            Ok(()) => _ = passing.insert(name.clone()),
+            Err(why) => _ = failing.insert(name.clone(), why),
         }
     }
     failing.iter().for_each(|(name, why)| println!("{name}: {why}"));
@@ -45,14 +53,16 @@ fn node_tests_of_onnx() {
         let lines: String = passing.iter().map(|name| format!("{name}\n")).collect();
         std::fs::write(passing_file(), lines).expect("passing.txt");
     }
+    compare_with_list(&passing, &failing);
+}
+
+fn compare_with_list(passing: &BTreeSet<String>, failing: &BTreeMap<String, String>) {
     let panics: Vec<_> = failing.iter().filter(|(_, why)| *why == "panic").collect();
     assert!(panics.is_empty(), "{panics:#?}");
-    let listed = std::fs::read_to_string(passing_file()).expect("passing.txt");
-    let listed: Vec<String> = listed.lines().map(str::to_owned).collect();
-    let broken: Vec<_> = listed.iter().filter(|name| !passing.contains(*name)).collect();
-    let why: Vec<_> = broken.iter().map(|name| (name, failing.get(*name))).collect();
-    assert!(broken.is_empty(), "these passed before: {why:#?}");
-    let new: Vec<_> = passing.iter().filter(|name| !listed.contains(name)).collect();
+    let listed = listed();
+    let broken: Vec<_> = listed.difference(passing).map(|name| (name, failing.get(name))).collect();
+    assert!(broken.is_empty(), "these passed before: {broken:#?}");
+    let new: Vec<_> = passing.difference(&listed).collect();
     assert!(new.is_empty(), "these pass now; list them with MOBILEC_ONNX_WRITE=1: {new:#?}");
 }
 
@@ -60,128 +70,77 @@ fn passing_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/passing.txt")
 }
 
-/// Name and folder of every test that uses only operators that are imported.
-fn cases(directory: &Path) -> Vec<(String, PathBuf)> {
-    let known: BTreeSet<&str> =
-        mobilec::ops::ONNX.iter().flat_map(|s| s.iter()).map(|(name, _)| *name).collect();
-    let mut cases = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("the directory of MOBILEC_ONNX_TESTS") {
-        let path = entry.expect("an entry of the directory").path();
-        let Ok(bytes) = std::fs::read(path.join("model.onnx")) else { continue };
-        let model = ModelProto::parse_from_bytes(&bytes).expect("a model");
-        if model.graph.node.iter().all(|node| node.domain.is_empty() && known.contains(&*node.op_type)) {
-            cases.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path));
-        }
-    }
-    cases
+fn listed() -> BTreeSet<String> {
+    std::fs::read_to_string(passing_file()).expect("passing.txt").lines().map(str::to_owned).collect()
 }
 
-/// One test, on each of its data sets. Inputs are given by the caller; where something must be a
-/// constant, all but the first input are, and then all, which tests the folding.
-fn check(path: &Path) -> Result<(), String> {
-    let bytes = std::fs::read(path.join("model.onnx")).map_err(|e| e.to_string())?;
-    let model = ModelProto::parse_from_bytes(&bytes).map_err(|e| e.to_string())?;
-    let names: Vec<String> = model.graph.input.iter().map(|input| input.name.clone()).collect();
-    for set in (0..).map(|n| path.join(format!("test_data_set_{n}"))).take_while(|set| set.exists()) {
-        let inputs = values(&set, "input", names.iter())?;
-        let expected = values(&set, "output", model.graph.output.iter().map(|v| &v.name))?;
-        let mut dynamic = names.len();
-        while let Err(why) = check_set(&model, &bytes, &names[..dynamic], &inputs, &expected) {
-            if dynamic == 0 || !needs_constants(&why) {
-                return Err(why);
-            }
-            dynamic = usize::from(dynamic > 1);
-        }
-    }
-    Ok(())
+/// Interprets the model as imported and as fused, and compiles it.
+fn check(test: &NodeTest) -> Result<(), String> {
+    test.with_constants(|model| {
+        let imported = import(&model.name, model.bytes.clone(), &model.import).map_err(|e| one_line(&e))?;
+        interpret(test, &imported.graph)?;
+        let (fused, _) = optimize(&imported.graph).map_err(|e| format!("fusing: {}", one_line(&e)))?;
+        interpret(test, &fused).map_err(|why| format!("fused: {why}"))?;
+        compile(model, "portable", 0).map(drop)
+    })
 }
 
-fn check_set(
-    model: &ModelProto,
-    bytes: &[u8],
-    dynamic: &[String],
-    inputs: &Values,
-    expected: &Values,
-) -> Result<(), String> {
-    let imported = import_test(model, bytes, dynamic, inputs)?;
-    compare(&imported, inputs, expected)?;
-    let (graph, _) = optimize(&imported.graph).map_err(|e| format!("optimised: {}", one_line(&e)))?;
-    let fused = Imported { graph, ..imported };
-    compare(&fused, inputs, expected).map_err(|why| format!("optimised: {why}"))?;
-    let options = PlanOptions { target: target("portable"), objective: Objective::LayerByLayer };
-    let plan = plan::build(&fused.graph, &options).map_err(|e| format!("plan: {}", one_line(&e)))?;
-    plan::check::check(&plan).map_err(|fault| format!("plan: {fault}"))
+fn interpret(test: &NodeTest, graph: &Graph) -> Result<(), String> {
+    let given: Vec<Array> = graph.inputs().iter().map(|&id| test.given[graph.name(id)].clone()).collect();
+    let trace = run(graph, &given).map_err(|fault| fault.message)?;
+    graph.outputs().iter().try_for_each(|(name, id)| test.compare(name, &trace[id]))
 }
 
-type Values = BTreeMap<String, Array>;
-
-fn values<'a>(set: &Path, kind: &str, names: impl Iterator<Item = &'a String>) -> Result<Values, String> {
-    let mut values = Values::new();
-    for (n, name) in names.enumerate() {
-        let bytes = std::fs::read(set.join(format!("{kind}_{n}.pb"))).map_err(|e| e.to_string())?;
-        let proto = TensorProto::parse_from_bytes(&bytes).map_err(|_| "not a tensor")?;
-        values.insert(name.clone(), array(&proto)?);
-    }
-    Ok(values)
+fn compile(model: &Model, target_name: &str, number: usize) -> Result<Compiled, String> {
+    let options = Options::new(target(target_name), format!("net{number}"));
+    driver::compile(model, &options).map_err(|e| format!("compiling: {}", one_line(&e)))
 }
 
-/// Where an output is not computed, the first one alone is asked for.
-fn import_test(
-    model: &ModelProto,
-    bytes: &[u8],
-    dynamic: &[String],
-    inputs: &Values,
-) -> Result<Imported, String> {
-    let first = model.graph.output.iter().take(1).map(|output| output.name.clone()).collect();
-    let import = |until_outputs| {
-        import("model", bytes.to_vec().into(), &options(inputs, dynamic, until_outputs))
-            .map_err(|error| one_line(&error))
-    };
-    import(Vec::new()).or_else(|why| if why.contains("is not computed") { import(first) } else { Err(why) })
+#[test]
+fn portable_code_agrees() {
+    emitted_code_agrees("portable");
 }
 
-fn needs_constants(error: &str) -> bool {
-    error.contains("must be a constant") || error.contains("which has no elements")
-}
-
-fn options(inputs: &Values, dynamic: &[String], until_outputs: Vec<String>) -> ImportOptions {
-    let shapes = inputs.iter().filter(|(name, _)| dynamic.contains(name));
-    let constants = inputs.iter().filter(|(name, _)| !dynamic.contains(name));
-    ImportOptions {
-        input_shapes: shapes.map(|(name, value)| (name.clone(), value.ty.shape.clone())).collect(),
-        constants: constants.map(|(name, value)| (name.clone(), Tensor::from(value))).collect(),
-        until_outputs,
-        ..ImportOptions::default()
+#[test]
+fn avx2_code_agrees() {
+    if std::env::consts::ARCH == "x86_64" {
+        emitted_code_agrees("x86-64-avx2");
     }
 }
 
-fn one_line(error: &Error) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().starts_with("× node")).collect();
-    lines.iter().map(|line| line.trim().trim_start_matches("× ")).collect::<Vec<_>>().join("; ")
+/// All listed tests in one program.
+fn emitted_code_agrees(target: &str) {
+    let Some(tests) = tests(target) else { return };
+    let listed = listed();
+    let tests: Vec<NodeTest> =
+        tests.into_iter().flatten().filter(|test| listed.contains(&test.name)).collect();
+    let cases: Vec<(Compiled, Vec<u8>)> =
+        tests.iter().enumerate().map(|(n, test)| case(test, target, n)).collect();
+    let outputs = batch::run(target, &cases);
+    let wrong: Vec<String> = tests
+        .iter()
+        .zip(cases.iter().zip(&outputs))
+        .filter_map(|(test, ((compiled, _), output))| Some((test, outcome(test, compiled, output).err()?)))
+        .map(|(test, why)| format!("{}: {why}", test.name))
+        .collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tests.len());
 }
 
-fn compare(imported: &Imported, inputs: &Values, expected: &Values) -> Result<(), String> {
-    let given: Vec<Array> = imported.inputs.iter().map(|port| inputs[&port.name].clone()).collect();
-    let trace = run(&imported.graph, &given).map_err(|fault| fault.message)?;
-    for (port, (_, id)) in imported.outputs.iter().zip(imported.graph.outputs()) {
-        let (actual, expected) = (&trace[id], &expected[&port.name]);
-        if actual.ty != expected.ty {
-            return Err(format!("{} is {}, expected {}", port.name, actual.ty, expected.ty));
-        }
-        if let Some((i, (a, e))) = first_difference(actual, expected) {
-            return Err(format!("{}[{i}] is {a}, expected {e}", port.name));
-        }
+fn case(test: &NodeTest, target: &str, number: usize) -> (Compiled, Vec<u8>) {
+    let compiled = test
+        .with_constants(|model| compile(model, target, number))
+        .unwrap_or_else(|why| panic!("{}: {why}", test.name));
+    let inputs = compiled.plan.inputs.iter();
+    let bytes = inputs.flat_map(|port| Tensor::from(&test.given[&port.name]).bytes().to_vec()).collect();
+    (compiled, bytes)
+}
+
+fn outcome(test: &NodeTest, compiled: &Compiled, mut output: &[u8]) -> Result<(), String> {
+    for port in &compiled.plan.outputs {
+        let (head, tail) = output.split_at(port.ty.bytes());
+        let tensor = Tensor::new(port.ty.clone(), head.to_vec().into()).expect("as many bytes");
+        test.compare(&port.name, &Array::from(&tensor))?;
+        output = tail;
     }
     Ok(())
-}
-
-/// ONNX's own runner allows 1e-3 of a float and 1e-7 beside it; integers are exact.
-fn first_difference(actual: &Array, expected: &Array) -> Option<(usize, (f64, f64))> {
-    let is_exact = matches!(expected.data, Data::Int(_));
-    let differs = |&(_, (a, e)): &(usize, (f64, f64))| {
-        let same = a == e || (a.is_nan() && e.is_nan());
-        !same && (is_exact || !((a - e).abs() <= 1e-3 * e.abs() + 1e-7))
-    };
-    actual.to_floats().into_iter().zip(expected.to_floats()).enumerate().find(differs)
 }

@@ -5,7 +5,7 @@ use mobilec::build::unknown_target;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
-use mobilec::{Error, Result, files};
+use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub struct ModelArguments {
     /// Cut the model at this value, which becomes an output
     #[arg(long, value_name = "NAME")]
     until_output: Vec<String>,
+    /// Let the network take u8 pixels and normalise them itself: imagenet, tf, unit or raw
+    #[arg(long, value_name = "HOW")]
+    pixels: Option<String>,
 }
 
 impl ModelArguments {
@@ -42,7 +45,9 @@ impl ModelArguments {
             let (name, file) = pair(text, "--const-input", "NAME=FILE.npy")?;
             import.constants.insert(name, files::read_npy(file.as_ref())?);
         }
-        files::model(&self.model, import)
+        let mut model = files::model(&self.model, import)?;
+        model.pixels = self.pixels.as_deref().map(|how| pixels(how, &model)).transpose()?;
+        Ok(model)
     }
 
     /// The same arguments as words of a command line, for a module's header: no folder of this machine.
@@ -55,7 +60,25 @@ impl ModelArguments {
         ] {
             words.extend(values.iter().map(|value| format!("{flag} {value}")));
         }
+        words.extend(self.pixels.iter().map(|how| format!("--pixels {how}")));
         words.join(" ")
+    }
+}
+
+/// Pixels of as many channels as the model's input has.
+fn pixels(how: &str, model: &Model) -> Result<Input> {
+    let (graph, _) = driver::import(model)?;
+    let grey = graph
+        .inputs()
+        .first()
+        .is_some_and(|&input| matches!(graph.ty(input).shape[..], [1, 1, _, _] | [1, _, _, 1]));
+    let input = if grey { Input::grey8() } else { Input::rgb8() };
+    match how {
+        "imagenet" => Ok(input.imagenet()),
+        "tf" => Ok(input.tf()),
+        "unit" => Ok(input),
+        "raw" => Ok(input.raw()),
+        _ => Err(Error::Usage(format!("--pixels {how}: it takes imagenet, tf, unit or raw"))),
     }
 }
 

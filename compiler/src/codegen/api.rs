@@ -7,11 +7,27 @@ use mobilec_targets::{Arch, Isa};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+/// A clear word where the module is built for a CPU that it cannot run on.
+pub fn guard(plan: &Plan) -> TokenStream {
+    match plan.target.arch {
+        Arch::Portable => TokenStream::new(),
+        Arch::X86_64 if !needs_cpu(plan) => TokenStream::new(),
+        Arch::X86_64 => {
+            let message =
+                format!("this module was generated for {}; generate one for this CPU", plan.target.name);
+            quote! {
+                #[cfg(not(target_arch = "x86_64"))]
+                compile_error!(#message);
+            }
+        }
+    }
+}
+
 /// Sizes.
 pub fn constants(plan: &Plan) -> TokenStream {
-    let ram = plan.arena_bytes;
-    let flash = plan.weights.len();
-    let macs = plan.macs();
+    let ram = Literal::usize_unsuffixed(plan.arena_bytes);
+    let flash = Literal::usize_unsuffixed(plan.weights.len());
+    let macs = Literal::u64_unsuffixed(plan.macs());
     quote! {
         use ::mobilec_runtime::{Aligned, Layer, bytes_of};
 
@@ -29,7 +45,7 @@ pub fn layers(plan: &Plan) -> TokenStream {
     let rows = plan.layers.iter().map(|layer| {
         let (name, operation, macs) = (&layer.name, &layer.operation, Literal::u64_unsuffixed(layer.macs));
         let output = layer.output.to_string();
-        quote! { Layer { name: #name, operation: #operation, output: #output, macs: #macs } }
+        quote! { Layer::new(#name, #operation, #output, #macs) }
     });
     quote! {
         /// The layers in the order in which they run.
@@ -133,11 +149,14 @@ fn entry(plan: &Plan, observe: bool) -> TokenStream {
         (format_ident!("run"), TokenStream::new(), " Runs the network. It cannot fail and allocates nothing.")
     };
     let panics = needs_cpu(plan).then(|| {
-        let doc = format!(
-            "\n # Panics\n\n On a CPU without {}; see [`is_supported`]. Never when that is a target feature of the build.",
-            plan.target.about
-        );
-        quote! { #[doc = #doc] }
+        let lines = [
+            "",
+            " # Panics",
+            "",
+            &format!(" On another CPU than {}; see [`is_supported`].", plan.target.about),
+            " Never when the build assumes these instructions anyway.",
+        ];
+        quote! { #(#[doc = #lines])* }
     });
     quote! {
         #[doc = #doc]

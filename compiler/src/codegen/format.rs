@@ -24,22 +24,28 @@ pub fn item(tokens: &TokenStream) -> String {
     }
 }
 
-/// Turns the statements of [`note`] into comments.
+/// Turns the statements of [`note`] into comments, and puts a blank line in front of documented items. A
+/// long note stands on three lines: the literal by itself between the parentheses.
 fn notes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        match line.trim_start().strip_prefix("__note!(") {
-            Some(rest) => {
-                let indent = &line[..line.len() - line.trim_start().len()];
-                let literal = rest.trim_end_matches(';').trim_end_matches(')');
-                let text = syn::parse_str::<syn::LitStr>(literal).map(|s| s.value()).unwrap_or_default();
-                out.push_str(&format!("{indent}// {text}\n"));
-            }
-            None => {
-                out.push_str(line);
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(rest) = line.trim_start().strip_prefix("__note!(") else {
+            out.push_str(line);
+            out.push('\n');
+            let closes = line.trim() == "}" || line.ends_with(';');
+            if closes && lines.peek().is_some_and(|next| next.trim_start().starts_with("///")) {
                 out.push('\n');
             }
-        }
+            continue;
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let literal = match rest.trim_end_matches(';').trim_end_matches(')') {
+            "" => lines.next().zip(lines.next()).map_or("", |(literal, _)| literal.trim()),
+            literal => literal,
+        };
+        let text = syn::parse_str::<syn::LitStr>(literal).map(|s| s.value()).unwrap_or_default();
+        out.push_str(&format!("{indent}// {text}\n"));
     }
     out
 }
@@ -53,5 +59,13 @@ mod tests {
         let note = note("conv (\"a\") 3×3");
         let text = item(&quote! { fn f() { #note g(); } });
         assert_eq!(text, "fn f() {\n    // conv (\"a\") 3×3\n    g();\n}\n");
+    }
+
+    #[test]
+    fn long_notes_become_comments() {
+        let long = "a ".repeat(60) + "b";
+        let note = note(&long);
+        let text = item(&quote! { fn f() { #note g(); } });
+        assert_eq!(text, format!("fn f() {{\n    // {long}\n    g();\n}}\n"));
     }
 }

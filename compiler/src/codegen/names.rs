@@ -25,6 +25,19 @@ pub fn snake(name: &str, prefix: &str) -> String {
     }
 }
 
+/// A path without the steps that the next one repeats: `/features/features.0/features.0.0/Conv` →
+/// `features.0.0/Conv`.
+pub fn leaf(name: &str) -> String {
+    let steps: Vec<&str> = name.split('/').filter(|step| !step.is_empty()).collect();
+    let kept = steps.iter().enumerate().filter(|(i, step)| {
+        let repeated = steps
+            .get(i + 1)
+            .is_some_and(|next| next.strip_prefix(**step).is_some_and(|rest| rest.starts_with('.')));
+        !repeated
+    });
+    kept.map(|(_, step)| *step).collect::<Vec<_>>().join("/")
+}
+
 /// Distinct identifiers for names, in their order: equal ones get a number.
 pub fn distinct<'a>(names: impl IntoIterator<Item = &'a str>, prefix: &str) -> Vec<Ident> {
     let mut taken: Vec<String> = Vec::new();
@@ -60,6 +73,13 @@ mod tests {
         ] {
             assert_eq!(snake(name, "x"), want);
         }
+    }
+
+    #[test]
+    fn a_path_is_shortened_to_what_it_says() {
+        assert_eq!(leaf("/features/features.0/features.0.0/Conv"), "features.0.0/Conv");
+        assert_eq!(leaf("/classifier/classifier.1/Gemm"), "classifier.1/Gemm");
+        assert_eq!(leaf("node_Conv_810"), "node_Conv_810");
     }
 
     #[test]

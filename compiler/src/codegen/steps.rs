@@ -25,10 +25,10 @@ pub fn variant(plan: &Plan, at: usize, isa: Isa, options: &ModuleOptions) -> Tok
         _ if isa == Isa::Portable => TokenStream::new(),
         Arch::X86_64 => quote! { #[cfg(target_arch = "x86_64")] },
     };
-    let doc = format!("The network for {isa:?}.");
+    let doc = format!(" The network in kernels for {isa:?}.");
     quote! {
-        #cfg
         #[doc = #doc]
+        #cfg
         mod #module {
             #imports
 
@@ -47,7 +47,9 @@ fn region_idents(plan: &Plan) -> Vec<Ident> {
     plan.regions
         .iter()
         .enumerate()
-        .map(|(i, region)| format_ident!("r{:0digits$}_{}", i, names::snake(&region.name, "region")))
+        .map(|(i, region)| {
+            format_ident!("r{:0digits$}_{}", i, names::snake(names::leaf(&region.name).as_str(), "region"))
+        })
         .collect()
 }
 
@@ -141,7 +143,7 @@ impl Emit<'_> {
         let body = if region.bands == 1 {
             quote! { #(#calls)* }
         } else {
-            let bands = region.bands;
+            let bands = Literal::usize_unsuffixed(region.bands);
             quote! { for band in 0..#bands { #(#calls)* } }
         };
         let doc = format!(" {}", region_doc(self.plan, region));
@@ -189,7 +191,8 @@ impl Emit<'_> {
             let rows = rows(region, step);
             quote! { , #rows }
         });
-        let note = format::note(&step_note(&self.plan.layers[step.layer], step));
+        let note =
+            (region.steps.len() > 1).then(|| format::note(&step_note(&self.plan.layers[step.layer], step)));
         let observe = self.observe.then(|| self.observation(step)).flatten();
         quote! {
             #note
@@ -202,7 +205,7 @@ impl Emit<'_> {
     fn observation(&self, step: &Step) -> Option<TokenStream> {
         let buffer = self.plan.buffer(step.write);
         let (Space::Arena(at), true) = (buffer.space, step.part.0 + 1 == step.part.1) else { return None };
-        let (layer, bytes) = (step.layer, buffer.bytes());
+        let [layer, at, bytes] = [step.layer, at, buffer.bytes()].map(Literal::usize_unsuffixed);
         Some(quote! { observer(#layer, m.bytes(#at, #bytes)); })
     }
 
@@ -221,10 +224,13 @@ impl Emit<'_> {
             Arg::Map(operand, shape) => self.map(buffer(operand), *shape),
             Arg::Place(operand, offset) => self.place(buffer(operand), *offset),
             Arg::Weights(_) => {
-                let at = weights.next().map_or(0, |range| range.start);
+                let at = Literal::usize_unsuffixed(weights.next().map_or(0, |range| range.start));
                 quote! { #at }
             }
-            Arg::Usize(value) => quote! { #value },
+            Arg::Usize(value) => {
+                let value = Literal::usize_unsuffixed(*value);
+                quote! { #value }
+            }
             Arg::Int(value) => literal_i64(*value),
             Arg::F32(value) => literal_f32(*value),
             Arg::Bool(value) => quote! { #value },
@@ -254,8 +260,13 @@ impl Emit<'_> {
         let image_bytes = height * width * channels * buffer.ty.dtype.bytes();
         let place = self.place(id, image * image_bytes);
         let rows = if buffer.rows == buffer.height { height } else { buffer.rows };
+        let whole = rows == height;
         let [height, width, channels, rows] = [height, width, channels, rows].map(Literal::usize_unsuffixed);
-        quote! { Map { place: #place, height: #height, width: #width, channels: #channels, rows: #rows } }
+        if whole {
+            quote! { Map::whole(#place, [#height, #width, #channels]) }
+        } else {
+            quote! { Map::ring(#place, [#height, #width, #channels], #rows) }
+        }
     }
 
     fn place(&self, id: BufferId, offset: usize) -> TokenStream {
@@ -298,7 +309,9 @@ fn region_doc(plan: &Plan, region: &Region) -> String {
     match (layers.first(), layers.last()) {
         (Some(first), Some(last)) => {
             let macs: u64 = layers.iter().map(|layer| layer.macs).sum();
-            format!("{}: {} → {}, {macs} MACs", clean(&region.name), first.input, last.output)
+            let operation =
+                if layers.len() == 1 { format!("{}, ", clean(&first.operation)) } else { String::new() };
+            format!("{}: {operation}{} → {}, {macs} MACs", clean(&region.name), first.input, last.output)
         }
         _ => clean(&region.name),
     }
@@ -309,7 +322,7 @@ fn step_note(layer: &Layer, step: &Step) -> String {
         (_, 1) => String::new(),
         (part, parts) => format!(", part {} of {parts}", part + 1),
     };
-    format!("{}{part}", clean(&layer.operation))
+    format!("{}: {}{part} → {}", clean(&layer.name), clean(&layer.operation), layer.output)
 }
 
 /// Names come from a file: nothing in them may end a comment's line.
@@ -320,16 +333,18 @@ fn clean(text: &str) -> String {
 fn epilogue_tokens(epilogue: &Epilogue, residual: Option<TokenStream>) -> TokenStream {
     let activation = activation_tokens(epilogue.activation);
     let after = activation_tokens(epilogue.after);
-    let residual = match residual {
-        Some(map) => quote! { Some(#map) },
-        None => quote! { None },
-    };
-    quote! { Epilogue { activation: #activation, residual: #residual, after: #after } }
+    match residual {
+        None => quote! { Epilogue::new(#activation) },
+        Some(map) if epilogue.after == Activation::Identity => quote! { Epilogue::add(#activation, #map) },
+        Some(map) => quote! { Epilogue { activation: #activation, residual: Some(#map), after: #after } },
+    }
 }
 
 fn activation_tokens(activation: Activation) -> TokenStream {
     match activation {
         Activation::Identity => quote! { Activation::Identity },
+        Activation::RELU => quote! { Activation::RELU },
+        Activation::RELU6 => quote! { Activation::RELU6 },
         Activation::Clamp { lo, hi } => {
             let (lo, hi) = (literal_f32(lo), literal_f32(hi));
             quote! { Activation::Clamp { lo: #lo, hi: #hi } }

@@ -55,7 +55,7 @@ impl Operator for Affine {
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
         let scale = epilogue::channels(site.constant(1, "the scale of an affine map")?.to_f32());
         let shift = epilogue::channels(site.constant(2, "the shift of an affine map")?.to_f32());
-        let map = pixels(site.output);
+        let map = MapShape::pixels(&site.output.shape);
         Ok(vec![Request {
             family: Family::ChannelAffine,
             dtype: DType::F32,
@@ -70,15 +70,6 @@ impl Operator for Affine {
             rows: Rows::SAME,
             in_place: true,
         }])
-    }
-}
-
-/// A tensor as a map whose channels are the last axis.
-fn pixels(ty: &TensorType) -> MapShape {
-    let channels = ty.shape.last().copied().unwrap_or(1);
-    match ty.rank() {
-        4 => MapShape::flat(&ty.shape),
-        _ => MapShape { height: 1, width: ty.elements() / channels.max(1), channels, image: 0 },
     }
 }
 

@@ -60,10 +60,9 @@ impl Operator for Dense {
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
         let weight = site.constant(1, "the weight of a dense layer")?;
         let [k, n] = [weight.ty.shape[0], weight.ty.shape[1]];
-        let rows = site.output.elements() / n;
-        let map = |channels| MapShape { height: 1, width: rows, channels, image: 0 };
+        let maps = [&site.operands[0], site.output].map(|ty| MapShape::pixels(&ty.shape));
         let weights = Arg::Weights(Packed::Matrix { values: weight.to_f32(), k, n });
-        Ok(vec![pointwise([map(k), map(n)], weights, epilogue::bias(site, n)?, &self.epilogue)])
+        Ok(vec![pointwise(maps, weights, epilogue::bias(site, n)?, &self.epilogue)])
     }
 }
 

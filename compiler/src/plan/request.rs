@@ -125,6 +125,16 @@ impl MapShape {
         self
     }
 
+    /// Any tensor as a map whose channels are its last axis: the batch folded into the rows of a rank 4
+    /// tensor, and one row for all others.
+    pub fn pixels(shape: &[usize]) -> Self {
+        match *shape {
+            [_, _, _, _] => Self::flat(shape),
+            [ref rows @ .., channels] => Self { height: 1, width: rows.iter().product(), channels, image: 0 },
+            [] => Self { height: 1, width: 1, channels: 1, image: 0 },
+        }
+    }
+
     /// Any tensor as a map for kernels that go element by element: the batch folded into the rows of a
     /// rank 4 tensor, and one row for all others.
     pub fn flat(shape: &[usize]) -> Self {

@@ -1,0 +1,54 @@
+//! The language in which a MobileNet is described.
+
+mod arguments;
+mod ast;
+mod builder;
+mod layers;
+mod lower;
+mod network;
+mod options;
+mod parse;
+mod scale;
+mod settings;
+mod text;
+mod words;
+
+pub use ast::Source;
+pub use builder::{Builder, LAST, Misfit};
+pub use layers::{
+    Conv, Depthwise, FusedInvertedResidual, Groups, InvertedResidual, Mqa, Padding, Residual, Separable,
+    SqueezeExcite, Strided, Uib,
+};
+pub use network::{BatchNorm, Block, Kind, Network, Parameter, Part};
+pub use options::{Options, WeightsOptions};
+pub use scale::{MAX_CHANNELS, Scaling, Width, make_divisible};
+pub use settings::{Layout, Settings};
+pub use text::describe;
+
+use proc_macro2::TokenStream;
+
+/// A network, and the options that it was built with.
+#[derive(Clone)]
+pub struct Description {
+    /// The syntax tree.
+    pub source: Source,
+    /// Its options, and those from outside.
+    pub options: Options,
+    /// The network; weights are still to come.
+    pub network: Network,
+}
+
+/// Reads and builds a network from tokens; `overrides` are options from outside, by name.
+///
+/// # Errors
+///
+/// Everything that is wrong, each under the token that is at fault.
+pub fn describe_tokens(
+    tokens: TokenStream,
+    overrides: &[(String, String)],
+) -> Result<Description, Vec<syn::Error>> {
+    let source = parse::parse(tokens)?;
+    let options = Options::read(&source, overrides)?;
+    let network = lower::build(&source, &options)?;
+    Ok(Description { source, options, network })
+}

@@ -1,0 +1,147 @@
+//! Builds many emitted modules into one program and runs each of them once: a build for each would take
+//! seconds times their number.
+
+use mobilec::codegen::output_fields;
+use mobilec::driver::Compiled;
+use mobilec::plan::Port;
+use mobilec::tensor::DType;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+/// Runs `cases`: modules that were compiled under the names `net0`, `net1` … and their input bytes. Returns
+/// the output bytes of each. The program is built in `target/batch/NAME`.
+///
+/// # Panics
+///
+/// On modules that do not build or run.
+pub fn run(name: &str, cases: &[(Compiled, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let folder = crate::here().join("../target/batch").join(name);
+    write(&folder, cases);
+    let inputs: Vec<u8> = cases.iter().flat_map(|(_, input)| input.iter().copied()).collect();
+    fs::write(folder.join("inputs.bin"), inputs).expect("inputs.bin");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--offline"])
+        .current_dir(&folder)
+        .env("CARGO_TARGET_DIR", folder.join("../target"))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the modules of {name} do not build or run");
+    let outputs = fs::read(folder.join("outputs.bin")).expect("outputs.bin");
+    let mut rest = &outputs[..];
+    let mut take = |(compiled, _): &(Compiled, Vec<u8>)| {
+        let (head, tail) = rest.split_at(compiled.plan.outputs.iter().map(|port| port.ty.bytes()).sum());
+        rest = tail;
+        head.to_vec()
+    };
+    cases.iter().map(&mut take).collect()
+}
+
+fn write(folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
+    let source = folder.join("src");
+    fs::create_dir_all(&source).expect("a folder in target");
+    let runtime = crate::here().join("../runtime");
+    let manifest = MANIFEST.replace("{runtime}", &runtime.to_string_lossy().replace('\\', "/"));
+    fs::write(folder.join("Cargo.toml"), manifest).expect("Cargo.toml");
+    for (n, (compiled, _)) in cases.iter().enumerate() {
+        let module = compiled.module();
+        fs::write(source.join(format!("net{n}.rs")), module.source).expect("a module");
+        fs::write(source.join(format!("net{n}.weights.bin")), module.weights).expect("weights");
+    }
+    fs::write(source.join("main.rs"), main(cases)).expect("main.rs");
+}
+
+/// The program: reads all inputs, calls all modules, writes all outputs.
+fn main(cases: &[(Compiled, Vec<u8>)]) -> String {
+    let mut modules = String::new();
+    let mut calls = String::new();
+    for (n, (compiled, _)) in cases.iter().enumerate() {
+        let _ = writeln!(modules, "#[rustfmt::skip]\nmod net{n};");
+        let _ = writeln!(calls, "    call{n}(bytes, &mut out);");
+        modules.push_str(&call(n, compiled));
+    }
+    MAIN.replace("{modules}", &modules).replace("{calls}", &calls)
+}
+
+fn call(n: usize, compiled: &Compiled) -> String {
+    let plan = &compiled.plan;
+    let mut text = format!("fn call{n}(bytes: &mut &[u8], out: &mut Vec<u8>) {{\n");
+    let mut arguments = String::new();
+    for (i, port) in plan.inputs.iter().enumerate() {
+        let (element, len) = (element(port), port.ty.elements());
+        let _ = writeln!(text, "    let mut in{i}: Box<[{element}; {len}]> = zeros();");
+        let _ = writeln!(text, "    fill!(*in{i}, {element}, bytes);");
+        let _ = write!(arguments, ", &in{i}");
+    }
+    let _ = writeln!(text, "    let mut arena = net{n}::Arena::boxed();");
+    let _ = writeln!(text, "    let outputs = net{n}::run(&mut arena{arguments});");
+    let fields = output_fields(plan);
+    for field in &fields {
+        let field = if fields.len() == 1 { String::new() } else { format!(".{field}") };
+        let _ = writeln!(text, "    store!(out, outputs{field});");
+    }
+    text + "}\n"
+}
+
+fn element(port: &Port) -> &'static str {
+    match port.ty.dtype {
+        DType::Bool => "u8",
+        DType::F32 | DType::I8 | DType::U8 | DType::I32 | DType::I64 => port.ty.dtype.rust(),
+    }
+}
+
+const MANIFEST: &str = r#"[package]
+name = "batch"
+version = "0.0.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+mobilec-runtime = { path = "{runtime}", features = ["alloc"] }
+
+[profile.dev]
+opt-level = 0
+debug = false
+
+[profile.dev.package.mobilec-runtime]
+opt-level = 2
+
+[workspace]
+"#;
+
+const MAIN: &str = r#"//! Runs modules one after the other.
+#![allow(dead_code, unused)]
+
+macro_rules! fill {
+    ($array:expr, $T:ty, $bytes:expr) => {
+        for value in $array.iter_mut() {
+            let (head, tail) = $bytes.split_at(size_of::<$T>());
+            *value = <$T>::from_le_bytes(head.try_into().unwrap());
+            *$bytes = tail;
+        }
+    };
+}
+
+macro_rules! store {
+    ($out:expr, $values:expr) => {
+        for value in $values {
+            $out.extend_from_slice(&value.to_le_bytes());
+        }
+    };
+}
+
+fn zeros<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
+    vec![T::default(); N].into_boxed_slice().try_into().ok().unwrap()
+}
+
+{modules}
+
+fn main() {
+    let input = std::fs::read("inputs.bin").unwrap();
+    let bytes = &mut &input[..];
+    let mut out = Vec::new();
+{calls}
+    std::fs::write("outputs.bin", out).unwrap();
+}
+"#;

@@ -1,0 +1,50 @@
+//! What a user writes around a network that `build.rs` compiled.
+
+mobilec_runtime::include_model!(digits);
+mobilec_runtime::include_model!(digits_u8);
+
+/// The digit in a picture of 28×28 grey pixels.
+pub fn classify(pixels: &[u8; 784]) -> usize {
+    let mut arena = digits_u8::Arena::new();
+    largest(digits_u8::run(&mut arena, pixels))
+}
+
+/// The same, from normalised numbers.
+pub fn classify_f32(pixels: &[f32; 784]) -> usize {
+    let mut arena = digits::Arena::new();
+    largest(digits::run(&mut arena, pixels))
+}
+
+fn largest(scores: &[f32; 10]) -> usize {
+    (0..10).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_inputs_name_the_digit() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../digits/pictures");
+        let mut right = 0;
+        for entry in std::fs::read_dir(folder).expect("pictures") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let label: usize = name[..1].parse().expect("the label is the first letter");
+            let picture = image::open(&path).expect("a picture").to_luma8().into_raw();
+            let pixels: &[u8; 784] = picture[..].try_into().expect("28×28");
+            let (a, b) = (classify(pixels), classify_f32(&pixels.map(|v| f32::from(v) / 255.0)));
+            assert_eq!(a, b, "{name}");
+            right += usize::from(a == label);
+        }
+        assert!(right >= 39, "{right} of 40");
+    }
+
+    #[test]
+    fn constants_tell_what_it_needs() {
+        assert_eq!(digits::INPUT_SHAPE, [1, 1, 28, 28]);
+        assert_eq!(digits::OUTPUT_SHAPE, [1, 10]);
+        assert!(digits::RAM_BYTES <= 128 << 10 && digits::FLASH_BYTES <= 256 << 10);
+        assert_eq!(digits::LAYERS.iter().map(|layer| layer.macs).sum::<u64>(), digits::MACS);
+    }
+}
