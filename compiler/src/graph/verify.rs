@@ -108,3 +108,78 @@ fn finite(graph: &Graph, id: NodeId) -> bool {
         |&n: &NodeId| graph.floats(n).is_some_and(|values| values.iter().all(|v| v.abs() < MODERATE));
     graph.operands(id).iter().skip(1).all(moderate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::Net;
+    use crate::ops::activation::{Activate, Activation};
+    use crate::ops::binary::BinaryOp::{Add, Mul};
+
+    /// What is wrong with a network in a phase; it is a right one in the phase before.
+    #[track_caller]
+    fn fault(phase: Phase, build: impl FnOnce(&mut Net, NodeId) -> NodeId) -> String {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = build(&mut net, x);
+        let graph = net.returns(y);
+        let before = if phase == Phase::Fused { Phase::Canonical } else { Phase::Imported };
+        assert_eq!(check(&graph, before), Ok(()));
+        check(&graph, phase).map_or_else(|fault| fault.message, |()| "nothing".into())
+    }
+
+    #[test]
+    fn constants_are_folded() {
+        let what = fault(Phase::Canonical, |net, x| {
+            let (a, b) = (net.scalar(1.0), net.scalar(2.0));
+            let sum = net.binary(Add, a, b);
+            net.binary(Mul, x, sum)
+        });
+        insta::assert_snapshot!(what, @"add1 (add) is constant and was not folded");
+    }
+
+    #[test]
+    fn activations_have_their_names() {
+        let what = fault(Phase::Canonical, |net, x| {
+            let gate = net.activate(Activation::Sigmoid, x);
+            net.binary(Mul, x, gate)
+        });
+        insta::assert_snapshot!(what, @"mul2 (mul) spells out silu");
+    }
+
+    #[test]
+    fn transposes_move_something() {
+        let what = fault(Phase::Canonical, |net, x| net.transpose(x, [0, 1, 2, 3]));
+        insta::assert_snapshot!(what, @"transpose1 (transpose 0,1,2,3) only repeats x");
+    }
+
+    #[test]
+    fn activations_are_in_epilogues() {
+        let what = fault(Phase::Fused, |net, x| {
+            let y = net.conv(x, 3, 1, 0);
+            net.activate(Activation::RELU, y)
+        });
+        insta::assert_snapshot!(what, @"act3 (relu) leaves relu to itself");
+    }
+
+    #[test]
+    fn affines_are_in_weights() {
+        let what = fault(Phase::Fused, |net, x| {
+            let y = net.conv(x, 3, 1, 0);
+            net.affine(y)
+        });
+        insta::assert_snapshot!(what, @"affine5 (affine) stands behind a layer that could take it in");
+    }
+
+    #[test]
+    fn nothing_depends_on_itself() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 4, 4, 3]);
+        let y = net.activate(Activation::RELU, x);
+        let z = net.activate(Activation::Tanh, y);
+        let rewritten = net.graph.rewrite(y, Activate { activation: Activation::RELU }, &[z]);
+        assert_eq!(rewritten, Ok(()));
+        let found = check(&net.returns(z), Phase::Imported);
+        assert_eq!(found, Err(Fault::bug("the graph has a cycle")));
+    }
+}
