@@ -21,6 +21,7 @@ pub mod pixels;
 pub mod plan;
 pub mod reference;
 pub mod tensor;
+pub mod weights;
 pub mod zoo;
 
 pub use build::{Budget, Build};
