@@ -59,7 +59,7 @@ macro_rules! operators {
         #[derive(Clone, Debug, PartialEq)]
         pub enum Op {
             $(
-                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[doc = concat!("See [`mod@", stringify!($module), "`].")]
                 $Op($module::$Op),
             )*
         }

@@ -1,5 +1,5 @@
 //! Linear interpolation along one axis. A `Resize` is one of these, or a gather, for each axis that it
-//! changes; see [`resize`].
+//! changes; `resize` decides.
 
 mod resize;
 

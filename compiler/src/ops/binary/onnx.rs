@@ -78,15 +78,15 @@ mod tests {
     use crate::reference::Array;
     use crate::tensor::DType;
 
-    fn check(case: Case, expect: &Array) {
-        assert_eq!(case.run().unwrap().values, [expect.clone()]);
+    fn check(case: Case, expect: Array) {
+        assert_eq!(case.run().unwrap().values, [expect]);
     }
 
     #[test]
     fn a_mean_of_three_broadcasts() {
         let [a, b, c] = [vec![3.0], vec![1.0, 2.0], vec![5.0, 10.0]].map(|v| Array::float([v.len()], v));
         let case = Case::new("Mean", 13).input(a).input(b).input(c);
-        check(case, &Array::float([2], vec![3.0, 5.0]));
+        check(case, Array::float([2], vec![3.0, 5.0]));
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         let a = Array::float([4], vec![-4.5, 4.5, -1.0, 3.0]);
         let b = Array::float([4], vec![2.0, -2.0, 0.25, 8.0]);
         let case = Case::new("Mod", 13).int("fmod", 1).input(a.clone()).input(b.clone());
-        check(case, &Array::float([4], vec![-0.5, 0.5, 0.0, 3.0]));
+        check(case, Array::float([4], vec![-0.5, 0.5, 0.0, 3.0]));
         assert!(Case::new("Mod", 13).input(a).input(b).run().is_err());
     }
 
@@ -102,9 +102,9 @@ mod tests {
     fn a_power_has_the_type_of_its_base() {
         let base = Array::int(DType::I32, [2], vec![2, 9]);
         let case = Case::new("Pow", 13).input(base).constant(Array::float([], vec![0.5]));
-        check(case, &Array::int(DType::I32, [2], vec![1, 3]));
+        check(case, Array::int(DType::I32, [2], vec![1, 3]));
         let base = Array::float([2], vec![2.0, 0.5]);
         let case = Case::new("Pow", 13).input(base).constant(Array::int(DType::I64, [], vec![-1]));
-        check(case, &Array::float([2], vec![0.5, 2.0]));
+        check(case, Array::float([2], vec![0.5, 2.0]));
     }
 }
