@@ -51,8 +51,9 @@ impl Naming {
             Self::Timm => timm(network, parameter),
         };
         found.ok_or_else(|| {
-            Fault::unsupported(format!("its name among {self:?}'s is not known"))
-                .help("call the tensors by their own names, or take a network of the zoo that they have as well")
+            Fault::unsupported(format!("its name among {self:?}'s is not known")).help(
+                "call the tensors by their own names, or take a network of the zoo that they have as well",
+            )
         })
     }
 }
@@ -128,7 +129,8 @@ fn expands(network: &Network, block: usize) -> bool {
 fn torchvision(network: &Network, parameter: &Parameter) -> Option<Names> {
     let (_, sequence) = TORCHVISION.iter().find(|(name, _)| *name == network.graph.name)?;
     let (at, pooled) = (parameter.block, is_pooled(network, parameter.block));
-    let has_head = network.blocks.iter().enumerate().any(|(i, b)| b.word == "pointwise" && is_pooled(network, i));
+    let has_head =
+        network.blocks.iter().enumerate().any(|(i, b)| b.word == "pointwise" && is_pooled(network, i));
     let pair = |prefix: &str| names(format!("{prefix}.0"), format!("{prefix}.1"));
     let first = usize::from(expands(network, at));
     let gated = network.parameters.iter().any(|p| p.block == at && p.part == Part::Reduce);
@@ -142,7 +144,9 @@ fn torchvision(network: &Network, parameter: &Parameter) -> Option<Names> {
         ("inverted_residual", Part::Reduce) => names(inside(first + 1) + ".fc1", String::new()),
         ("inverted_residual", Part::Excite) => names(inside(first + 1) + ".fc2", String::new()),
         // V2's linear projection stands bare in the sequence, with its batch-norm behind it.
-        ("inverted_residual", Part::Project) if *sequence == "conv" => names(inside(first + 1), inside(first + 2)),
+        ("inverted_residual", Part::Project) if *sequence == "conv" => {
+            names(inside(first + 1), inside(first + 2))
+        }
         ("inverted_residual", Part::Project) => pair(&inside(first + 1 + usize::from(gated))),
         _ => return None,
     })

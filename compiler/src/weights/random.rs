@@ -36,7 +36,8 @@ impl Random {
             }
             Kind::Norm { node, scale, shift } => {
                 let channels = network.graph.ty(scale).elements();
-                let tensor = |word: &str, range| self.tensor(&format!("{name}.bn.{word}"), &[channels], range);
+                let tensor =
+                    |word: &str, range| self.tensor(&format!("{name}.bn.{word}"), &[channels], range);
                 let numbers = BatchNorm {
                     weight: tensor("weight", [0.8 * spread, 1.2 * spread]),
                     bias: tensor("bias", [-0.2, 0.2]),

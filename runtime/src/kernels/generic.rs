@@ -16,4 +16,5 @@ pub mod epilogue;
 pub mod gemm;
 pub mod grouped;
 pub mod pool;
+pub mod split;
 pub mod window;

@@ -7,6 +7,12 @@
 
 use crate::steps::Activation;
 
+/// A piece of work that is a function of its own: an algorithm's inner loops.
+pub trait Task {
+    /// Does it. Must be `#[inline(always)]`.
+    fn run(self);
+}
+
 /// `LANES` numbers that are computed at once.
 pub trait Vector: Copy {
     /// Proof that the CPU has the instructions.
@@ -59,6 +65,10 @@ pub trait Vector: Copy {
 
     /// 2^self, where self is an integer from −126 to 127.
     fn power_of_two(self) -> Self;
+
+    /// Runs a task in a function of its own, compiled for this instruction set: its registers are allocated
+    /// for its loops alone, and code does not multiply where tiles of many shapes meet.
+    fn apart(isa: Self::Isa, task: impl Task);
 
     /// Applies an activation, out of line: for those that take many instructions.
     fn activate(isa: Self::Isa, activation: &Activation, values: &mut [Self]);
@@ -211,6 +221,15 @@ impl<const N: usize> Vector for Lanes<N> {
     #[inline(always)]
     fn power_of_two(self) -> Self {
         self.zip(self, |a, _| f32::from_bits(((a as i32 + 127) << 23).cast_unsigned()))
+    }
+
+    #[inline(always)]
+    fn apart(_: Portable, task: impl Task) {
+        #[inline(never)]
+        fn call(task: impl Task) {
+            task.run();
+        }
+        call(task);
     }
 
     #[inline(never)]

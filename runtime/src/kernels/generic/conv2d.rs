@@ -7,8 +7,9 @@
 use super::epilogue::Finish;
 use super::gemm::{Panels, accumulate};
 use super::grouped::axes;
+use super::split::split;
 use super::window::Axis;
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source};
 use crate::memory::Memory;
 use crate::steps::Conv2d;
@@ -38,25 +39,40 @@ pub fn run<V: Vector, const NR: usize, const MR: usize>(
         finish: Finish::new(memory, &step.epilogue, &step.output)?,
         panels: Panels::new::<NR>(memory, step.weights, step.bias, k, step.output.channels)?,
     };
-    let positions = rows.len() * step.output.width;
-    let tiles = positions.div_ceil(MR);
     let mut first = rows.start * step.output.width;
-    for tile in 0..tiles {
-        let height = positions / tiles + usize::from(tile < positions % tiles);
-        // SAFETY: the positions are those of `rows`.
-        unsafe {
-            match height {
-                6 if MR >= 6 => band.tile::<V, NR, 6>(isa, first),
-                5 if MR >= 5 => band.tile::<V, NR, 5>(isa, first),
-                4 if MR >= 4 => band.tile::<V, NR, 4>(isa, first),
-                3 if MR >= 3 => band.tile::<V, NR, 3>(isa, first),
-                2 if MR >= 2 => band.tile::<V, NR, 2>(isa, first),
-                _ => band.tile::<V, NR, 1>(isa, first),
-            }
+    for (height, count) in split(rows.len() * step.output.width, MR) {
+        if count == 0 {
+            continue;
         }
-        first += height;
+        match height {
+            6 if MR >= 6 => V::apart(isa, Tiles::<V, NR, 6> { band: &band, isa, first, count }),
+            5 if MR >= 5 => V::apart(isa, Tiles::<V, NR, 5> { band: &band, isa, first, count }),
+            4 if MR >= 4 => V::apart(isa, Tiles::<V, NR, 4> { band: &band, isa, first, count }),
+            3 if MR >= 3 => V::apart(isa, Tiles::<V, NR, 3> { band: &band, isa, first, count }),
+            2 if MR >= 2 => V::apart(isa, Tiles::<V, NR, 2> { band: &band, isa, first, count }),
+            _ => V::apart(isa, Tiles::<V, NR, 1> { band: &band, isa, first, count }),
+        }
+        first += height * count;
     }
     Some(())
+}
+
+/// `count` tiles of `M` positions, which are counted along the rows of the band.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize> {
+    band: &'a Band<'a>,
+    isa: V::Isa,
+    first: usize,
+    count: usize,
+}
+
+impl<V: Vector, const NR: usize, const M: usize> Task for Tiles<'_, V, NR, M> {
+    #[inline(always)]
+    fn run(self) {
+        for tile in 0..self.count {
+            // SAFETY: the tiles divide the positions of the rows that the band was checked for.
+            unsafe { self.band.tile::<V, NR, M>(self.isa, self.first + tile * M) }
+        }
+    }
 }
 
 struct Band<'m> {

@@ -4,7 +4,8 @@
 //! of `NR` columns, each `k`×`NR` row-major, so a tile reads it in the order in which it lies.
 
 use super::epilogue::{Finish, offsets, offsets_mut};
-use crate::kernels::vector::Vector;
+use super::split::split;
+use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
 use crate::steps::Pointwise;
@@ -164,66 +165,83 @@ impl Product<'_> {
         let mut column = 0;
         while column < n {
             let left = (n - column).div_ceil(V::LANES);
-            // SAFETY: as the caller's.
-            let width = unsafe {
-                match width::<V, NR>(self.m, left) {
-                    8 => self.stripe::<V, NR, 1, 8>(isa, column),
-                    4 => self.stripe::<V, NR, 2, 4>(isa, column),
-                    3 => self.stripe::<V, NR, 4, 3>(isa, column),
-                    2 => self.stripe::<V, NR, MR, 2>(isa, column),
-                    _ => self.stripe::<V, NR, MR, 1>(isa, column),
-                }
+            let width = match width::<V, NR>(self.m, left) {
+                8 => self.stripe::<V, NR, 1, 8>(isa, column),
+                4 => self.stripe::<V, NR, 2, 4>(isa, column),
+                3 => self.stripe::<V, NR, 4, 3>(isa, column),
+                2 => self.stripe::<V, NR, MR, 2>(isa, column),
+                _ => self.stripe::<V, NR, MR, 1>(isa, column),
             };
             column += width * V::LANES;
         }
     }
 
-    /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`: 49 rows are four
-    /// tiles of 6 and five of 5. Answers `W`.
+    /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`. Answers `W`.
     #[inline(always)]
-    unsafe fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
+    fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
         isa: V::Isa,
         column: usize,
     ) -> usize {
-        let tiles = self.m.div_ceil(MR);
-        let (height, higher) = (self.m / tiles, self.m % tiles);
         let mut row = 0;
-        for tile in 0..tiles {
-            let height = height + usize::from(tile < higher);
-            // SAFETY: as the caller's; the heights add up to `m`.
-            unsafe {
-                match height {
-                    6 if MR >= 6 => self.tile::<V, NR, 6, W>(isa, row, column),
-                    5 if MR >= 5 => self.tile::<V, NR, 5, W>(isa, row, column),
-                    4 if MR >= 4 => self.tile::<V, NR, 4, W>(isa, row, column),
-                    3 if MR >= 3 => self.tile::<V, NR, 3, W>(isa, row, column),
-                    2 if MR >= 2 => self.tile::<V, NR, 2, W>(isa, row, column),
-                    _ => self.tile::<V, NR, 1, W>(isa, row, column),
-                }
+        for (height, count) in split(self.m, MR) {
+            if count == 0 {
+                continue;
             }
-            row += height;
+            match height {
+                6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, row, count, column),
+                5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, row, count, column),
+                4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, row, count, column),
+                3 if MR >= 3 => self.apart::<V, NR, 3, W>(isa, row, count, column),
+                2 if MR >= 2 => self.apart::<V, NR, 2, W>(isa, row, count, column),
+                _ => self.apart::<V, NR, 1, W>(isa, row, count, column),
+            }
+            row += height * count;
         }
         W
     }
 
     #[inline(always)]
-    unsafe fn tile<V: Vector, const NR: usize, const M: usize, const W: usize>(
+    fn apart<V: Vector, const NR: usize, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         row: usize,
+        count: usize,
         column: usize,
     ) {
-        let (k, n) = (self.panels.k, self.panels.n);
-        // SAFETY: the caller vouches for rows `row .. row + M`, and `W` vectors begin in the matrix.
-        unsafe {
-            let mut sums = self.panels.bias::<V, M, W>(isa, column);
-            let a = offsets(self.input.add(row * k), k);
-            accumulate::<V, NR, M, W>(isa, &mut sums, a, self.panels.columns::<V, NR, W>(column), k);
-            let at = row * n + column;
-            let output = offsets_mut(self.output.add(at), n);
-            let residual = self.residual.map(|residual| offsets(residual.add(at), n));
-            self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
+        V::apart(isa, Tiles::<V, NR, M, W> { product: self, isa, row, count, column });
+    }
+}
+
+/// `count` tiles of `M` rows, one below the other, of `W` vectors of columns.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
+    product: &'a Product<'a>,
+    isa: V::Isa,
+    row: usize,
+    count: usize,
+    column: usize,
+}
+
+impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { product, isa, column, .. } = self;
+        let (k, n) = (product.panels.k, product.panels.n);
+        let columns = (n - column).min(W * V::LANES);
+        for tile in 0..self.count {
+            let row = self.row + tile * M;
+            // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and `W` vectors
+            // begin in the matrix.
+            unsafe {
+                let mut sums = product.panels.bias::<V, M, W>(isa, column);
+                let a = offsets(product.input.add(row * k), k);
+                let b = product.panels.columns::<V, NR, W>(column);
+                accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k);
+                let at = row * n + column;
+                let output = offsets_mut(product.output.add(at), n);
+                let residual = product.residual.map(|residual| offsets(residual.add(at), n));
+                product.finish.store(isa, sums, output, residual, columns);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //! is loaded once serves all of them.
 
 use super::Band;
-use crate::kernels::vector::Vector;
+use crate::kernels::generic::split::split;
+use crate::kernels::vector::{Task, Vector};
 use crate::memory::Memory;
 use crate::steps::Depthwise;
 use core::ops::Range;
@@ -40,10 +41,8 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
                 unsafe {
                     if channels - channel < V::LANES {
                         band.outputs::<V>(isa, y, 0..step.output.width, channel);
-                    } else if stride == 1 {
-                        line.outputs::<V, 1>(isa, channel);
                     } else {
-                        line.outputs::<V, 2>(isa, channel);
+                        line.outputs::<V>(isa, stride, channel);
                     }
                 }
             }
@@ -76,49 +75,56 @@ impl<'a, const K: usize> Line<'a, K> {
         Self { band, y, input, taps, inside: columns.inside() }
     }
 
-    /// A whole vector of channels of all columns, in steps of nearly equal lengths.
+    /// A whole vector of channels of all columns, in steps of nearly equal lengths: those inside the map
+    /// together, those at its edges by themselves.
     ///
     /// # Safety
     ///
-    /// The channels must exist, and `S` be the stride of the columns.
+    /// The channels must exist, and `stride` be the stride of the columns.
     #[inline(always)]
-    unsafe fn outputs<V: Vector, const S: usize>(&self, isa: V::Isa, channel: usize) {
-        let width = self.band.step.output.width;
-        let steps = width.div_ceil(STEP);
+    unsafe fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize, channel: usize) {
         let mut x = 0;
-        for step in 0..steps {
-            let len = width / steps + usize::from(step < width % steps);
-            // SAFETY: the caller's; the lengths add up to the width.
-            unsafe {
-                if self.inside.start <= x && x + len <= self.inside.end {
-                    self.step_of::<V, S, false>(isa, x, len, channel);
-                } else {
-                    self.step_of::<V, S, true>(isa, x, len, channel);
-                }
+        for (len, count) in split(self.band.step.output.width, STEP) {
+            let mut done = 0;
+            while done < count {
+                let edge = x < self.inside.start || x + len > self.inside.end;
+                let fits = if edge { 1 } else { ((self.inside.end - x) / len).min(count - done) };
+                self.steps::<V>(isa, stride, Steps { x, len, count: fits, channel, edge });
+                done += fits;
+                x += fits * len;
             }
-            x += len;
         }
     }
 
     #[inline(always)]
-    unsafe fn step_of<V: Vector, const S: usize, const EDGE: bool>(
-        &self,
-        isa: V::Isa,
-        x: usize,
-        len: usize,
-        channel: usize,
-    ) {
-        // SAFETY: the caller's.
-        unsafe {
-            match len {
-                6 => self.step::<V, S, EDGE, 6>(isa, x, channel),
-                5 => self.step::<V, S, EDGE, 5>(isa, x, channel),
-                4 => self.step::<V, S, EDGE, 4>(isa, x, channel),
-                3 => self.step::<V, S, EDGE, 3>(isa, x, channel),
-                2 => self.step::<V, S, EDGE, 2>(isa, x, channel),
-                _ => self.step::<V, S, EDGE, 1>(isa, x, channel),
-            }
+    fn steps<V: Vector>(&self, isa: V::Isa, stride: usize, steps: Steps) {
+        match (steps.len, stride, steps.edge) {
+            (6, 1, false) => self.apart::<V, 1, false, 6>(isa, steps),
+            (5, 1, false) => self.apart::<V, 1, false, 5>(isa, steps),
+            (4, 1, false) => self.apart::<V, 1, false, 4>(isa, steps),
+            (3, 1, false) => self.apart::<V, 1, false, 3>(isa, steps),
+            (6, _, false) => self.apart::<V, 2, false, 6>(isa, steps),
+            (5, _, false) => self.apart::<V, 2, false, 5>(isa, steps),
+            (4, _, false) => self.apart::<V, 2, false, 4>(isa, steps),
+            (3, _, false) => self.apart::<V, 2, false, 3>(isa, steps),
+            (6, 1, _) => self.apart::<V, 1, true, 6>(isa, steps),
+            (5, 1, _) => self.apart::<V, 1, true, 5>(isa, steps),
+            (4, 1, _) => self.apart::<V, 1, true, 4>(isa, steps),
+            (3, 1, _) => self.apart::<V, 1, true, 3>(isa, steps),
+            (2, 1, _) => self.apart::<V, 1, true, 2>(isa, steps),
+            (_, 1, _) => self.apart::<V, 1, true, 1>(isa, steps),
+            (6, ..) => self.apart::<V, 2, true, 6>(isa, steps),
+            (5, ..) => self.apart::<V, 2, true, 5>(isa, steps),
+            (4, ..) => self.apart::<V, 2, true, 4>(isa, steps),
+            (3, ..) => self.apart::<V, 2, true, 3>(isa, steps),
+            (2, ..) => self.apart::<V, 2, true, 2>(isa, steps),
+            _ => self.apart::<V, 2, true, 1>(isa, steps),
         }
+    }
+
+    #[inline(always)]
+    fn apart<V: Vector, const S: usize, const EDGE: bool, const N: usize>(&self, isa: V::Isa, steps: Steps) {
+        V::apart(isa, Outputs::<V, K, S, EDGE, N> { line: self, isa, steps });
     }
 
     /// `N` outputs from column `x` on. At an edge, input columns outside the map are left out.
@@ -158,6 +164,36 @@ impl<'a, const K: usize> Line<'a, K> {
                 }
             }
             self.band.store::<V, N>(isa, sums, self.y, x, channel, V::LANES);
+        }
+    }
+}
+
+/// `count` steps of `len` outputs from column `x` on, of a vector of channels.
+#[derive(Clone, Copy)]
+struct Steps {
+    x: usize,
+    len: usize,
+    count: usize,
+    channel: usize,
+    /// Whether some input columns lie outside the map.
+    edge: bool,
+}
+
+struct Outputs<'a, V: Vector, const K: usize, const S: usize, const EDGE: bool, const N: usize> {
+    line: &'a Line<'a, K>,
+    isa: V::Isa,
+    steps: Steps,
+}
+
+impl<V: Vector, const K: usize, const S: usize, const EDGE: bool, const N: usize> Task
+    for Outputs<'_, V, K, S, EDGE, N>
+{
+    #[inline(always)]
+    fn run(self) {
+        let Steps { x, count, channel, .. } = self.steps;
+        for step in 0..count {
+            // SAFETY: the steps lie in the line, whose channels and stride its user vouches for.
+            unsafe { self.line.step::<V, S, EDGE, N>(self.isa, x + step * N, channel) }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Avx2;
 use crate::kernels::generic::activation;
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Task, Vector};
 use crate::steps::Activation;
 use core::arch::x86_64::*;
 
@@ -104,6 +104,17 @@ impl Vector for F32x8 {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
             Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
         }
+    }
+
+    #[inline(always)]
+    fn apart(_: Avx2, task: impl Task) {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn call(task: impl Task) {
+            task.run();
+        }
+        // SAFETY: the token proves AVX2 and FMA.
+        unsafe { call(task) }
     }
 
     #[inline(always)]
