@@ -168,7 +168,7 @@ impl Product<'_> {
             let width = match width::<V, NR>(self.m, left) {
                 8 => self.stripe::<V, NR, 1, 8>(isa, column),
                 4 => self.stripe::<V, NR, 2, 4>(isa, column),
-                3 => self.stripe::<V, NR, 4, 3>(isa, column),
+                3 => self.stripe::<V, NR, 3, 3>(isa, column),
                 2 => self.stripe::<V, NR, MR, 2>(isa, column),
                 _ => self.stripe::<V, NR, MR, 1>(isa, column),
             };
@@ -248,7 +248,8 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
 
 /// Vectors that a tile is wide when `m` rows and `left` vectors of columns are to be computed. Few rows
 /// take wide tiles, so that enough sums are under way to hide the latency of a multiply-add (4 cycles × 2
-/// units on Zen 3); an odd last vector joins the two before it in a tile of 4 rows (12 sums too).
+/// units on Zen 3); an odd last vector joins the two before it in a tile of 3 rows (9 sums, 3 vectors of
+/// weights and 1 broadcast).
 #[inline(always)]
 const fn width<V: Vector, const NR: usize>(m: usize, left: usize) -> usize {
     let wide = 2 * V::LANES >= NR;
