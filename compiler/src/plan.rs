@@ -126,7 +126,7 @@ pub struct Step {
     pub write_base: usize,
     /// Which of how many steps that together make the value.
     pub part: (usize, usize),
-    /// Rows that it makes in each band; for [`Rows::Accumulate`], rows that it takes.
+    /// Rows that it makes in each band; for [`request::Rows::Accumulate`], rows that it takes.
     pub bands: Bands,
 }
 

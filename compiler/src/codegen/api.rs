@@ -77,7 +77,7 @@ pub fn ports(plan: &Plan) -> TokenStream {
     let outputs = port_types(&plan.outputs, "output");
     let all = (plan.outputs.len() != 1).then(|| {
         let idents = idents(&plan.outputs, "output");
-        let docs = plan.outputs.iter().map(|port| port_doc(port));
+        let docs = plan.outputs.iter().map(port_doc);
         let types = plan.outputs.iter().map(|port| array(&port.ty));
         quote! {
             /// The results of one run, in the arena.

@@ -16,7 +16,7 @@ mobilec-runtime = { path = "{runtime}", features = ["alloc"] }
 
 [profile.release]
 opt-level = 3
-codegen-units = 1
+codegen-units = 4
 panic = "abort"
 debug = "line-tables-only"
 

@@ -2,7 +2,7 @@
 //! ONNX broadcasting of the batch dimensions.
 //!
 //! ONNX's `MatMul` and `Einsum` are read here; a product by a constant matrix becomes
-//! [`Dense`](super::dense::Dense).
+//! [`Dense`].
 
 mod einsum;
 
