@@ -71,6 +71,9 @@ impl Difference {
     }
 }
 
+/// Each layer's name and difference, and each output's difference.
+type Differences = (Vec<(String, Difference)>, Vec<Difference>);
+
 impl Check {
     /// Compares every layer and every output.
     pub fn execute(&self) -> Result {
@@ -111,7 +114,7 @@ impl Check {
         compiled: &Compiled,
         program: &Program,
         sample: &Sample,
-    ) -> Result<(Vec<(String, Difference)>, Vec<Difference>)> {
+    ) -> Result<Differences> {
         let arrays: Vec<Array> = sample.tensors.iter().map(Array::from).collect();
         let refused = |fault| Error::whole("the reference interpreter refuses the input", fault);
         let fused = reference::run(&compiled.fused, &arrays).map_err(refused)?;
