@@ -22,7 +22,7 @@ fi
 
 export MOBILEC_CROSS_ENV="$PWD/target/cross/env.sh"
 export MOBILEC_PYTHON="$oracle/bin/python"
-MOBILEC_ONNX_TESTS=$("$MOBILEC_PYTHON" -c 'import os, onnx; print(os.path.dirname(onnx.__file__))')/backend/test/data/node
+MOBILEC_ONNX_TESTS=$("$MOBILEC_PYTHON" -c 'import os, onnx; print(os.path.dirname(onnx.__file__))')/backend/test/data
 export MOBILEC_ONNX_TESTS
 export MOBILEC_CACHE_DIR="${MOBILEC_CACHE_DIR:-$PWD/target/mobilec-cache}"
 export INSTA_UPDATE=no

@@ -109,12 +109,7 @@ impl Check {
     }
 
     /// Each layer against the fused graph, and the outputs against the graph as imported.
-    fn compare(
-        &self,
-        compiled: &Compiled,
-        program: &Program,
-        sample: &Sample,
-    ) -> Result<Differences> {
+    fn compare(&self, compiled: &Compiled, program: &Program, sample: &Sample) -> Result<Differences> {
         let arrays: Vec<Array> = sample.tensors.iter().map(Array::from).collect();
         let refused = |fault| Error::whole("the reference interpreter refuses the input", fault);
         let fused = reference::run(&compiled.fused, &arrays).map_err(refused)?;

@@ -1,0 +1,174 @@
+//! The command, as users and scripts run it.
+
+use mobilec_tests::{command, here};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn mobilec(arguments: &[&str]) -> Output {
+    Command::new(command()).args(arguments).output().expect("the command runs")
+}
+
+fn digits() -> String {
+    here().join("digits/digits.onnx").display().to_string()
+}
+
+fn picture() -> String {
+    here().join("digits/pictures/7_3500.png").display().to_string()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = mobilec(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON value")
+}
+
+/// Exit status and what stands on standard error.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = mobilec(arguments);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn has(value: &Value, fields: &[&str]) {
+    for field in fields {
+        assert!(!value[field].is_null(), "{field} is missing in {value}");
+    }
+}
+
+#[test]
+fn run_names_the_digit_with_its_label() {
+    let labels = here().join("digits/labels.txt").display().to_string();
+    let run = json(&["run", &digits(), "--input", &picture(), "--labels", &labels, "--json"]);
+    has(&run, &["model", "target", "outputs", "top", "latency_ms"]);
+    assert_eq!((&run["top"][0]["index"], &run["top"][0]["label"]), (&7.into(), &"seven".into()));
+    assert_eq!(run["outputs"][0]["shape"], serde_json::json!([1, 10]));
+}
+
+#[test]
+fn run_takes_a_folder_and_writes_one_tensor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("scores.npy");
+    let pictures = here().join("digits/pictures").display().to_string();
+    let run =
+        json(&["run", &digits(), "--input", &pictures, "--output", &output.display().to_string(), "--json"]);
+    assert_eq!(run.as_array().map(Vec::len), Some(40));
+    assert_eq!(mobilec_tests::emitted::npy(&output).ty.shape, [40, 10]);
+}
+
+#[test]
+fn check_agrees_layer_by_layer() {
+    for target in ["portable", "x86-64-avx2"] {
+        let check = json(&["check", &digits(), "--input", &picture(), "--target", target, "--json"]);
+        has(
+            &check,
+            &["model", "target", "ok", "max_abs_error", "max_rel_error", "layers", "mismatched_bytes"],
+        );
+        assert_eq!(check["ok"], true);
+        assert!(check["layers"].as_array().is_some_and(|layers| layers.len() > 20));
+        assert!(check["max_rel_error"].as_f64().is_some_and(|error| error > 0.0 && error < 1e-5), "{check}");
+    }
+}
+
+#[test]
+fn bench_measures_beside_the_cores_peak() {
+    let bench = json(&["bench", &digits(), "--seconds", "0.1", "--profile", "--json"]);
+    has(&bench, &["model", "target", "threads", "macs", "min_ms", "median_ms", "gflops", "peak_gflops"]);
+    has(&bench, &["peak_share", "layers"]);
+    has(&bench["layers"][0], &["name", "kernel", "macs", "min_us", "peak_share"]);
+}
+
+#[test]
+fn report_counts_memory_and_work() {
+    let report = json(&["report", &digits(), "--target", "portable", "--json"]);
+    has(&report, &["model", "target", "macs", "parameters", "weight_bytes", "flash_bytes", "peak_ram_bytes"]);
+    has(
+        &report,
+        &["input_bytes", "output_bytes", "arena_bytes", "arena_lower_bound_bytes", "regions", "layers"],
+    );
+    assert_eq!(report["macs"], 1_142_792);
+    assert_eq!(report["input_bytes"], 28 * 28 * 4);
+}
+
+#[test]
+fn targets_are_listed() {
+    let text = String::from_utf8_lossy(&mobilec(&["targets"]).stdout).into_owned();
+    for name in ["portable", "x86-64-avx2", "x86-64", "native"] {
+        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name} in {text}");
+    }
+}
+
+#[test]
+fn compile_writes_and_check_compares() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().display().to_string();
+    let compile = |more: &[&str]| {
+        let arguments =
+            [&["compile", &digits(), "--target", "portable", "--out", &out, "--name", "net"], more];
+        refused(&arguments.concat())
+    };
+    assert_eq!(compile(&[]).0, Some(0));
+    assert_eq!(compile(&["--check"]).0, Some(0));
+    let source = folder.path().join("net.rs");
+    let text = std::fs::read_to_string(&source).expect("the module");
+    assert!(!text.contains(&*here().to_string_lossy()), "no path of this machine is in the module");
+    std::fs::write(&source, text + "// edited\n").expect("writable");
+    let (status, errors) = compile(&["--check"]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("net.rs") && errors.contains("--check"), "{errors}");
+}
+
+#[test]
+fn a_failure_leaves_the_old_module_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().display().to_string();
+    let broken = folder.path().join("broken.onnx");
+    std::fs::write(&broken, [0; 100]).expect("writable");
+    let module = folder.path().join("broken.rs");
+    std::fs::write(&module, "old").expect("writable");
+    let (status, _) =
+        refused(&["compile", &broken.display().to_string(), "--target", "portable", "--out", &out]);
+    assert_eq!(status, Some(1));
+    assert_eq!(std::fs::read_to_string(&module).expect("still there"), "old");
+    let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(files, 2, "nothing else was left behind");
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_helps() {
+    let missing = Path::new("no-such-model.onnx").display().to_string();
+    let labels = here().join("digits/labels.txt").display().to_string();
+    for (arguments, status, words) in [
+        (vec!["report", &missing], 1, vec!["no-such-model.onnx"]),
+        (vec!["report", &labels], 1, vec!["labels.txt"]),
+        (vec!["report", &digits(), "--target", "vax"], 2, vec!["vax", "portable"]),
+        (vec!["run", &digits()], 2, vec!["--input"]),
+        (vec!["run", &digits(), "--input", &labels], 1, vec!["labels.txt", "PNG"]),
+        (
+            vec!["run", &digits(), "--input", &picture(), "--normalize", "x"],
+            2,
+            vec!["--normalize", "imagenet"],
+        ),
+        (vec!["compile", &digits()], 2, vec!["--target"]),
+        (vec!["frobnicate"], 2, vec!["frobnicate"]),
+        (vec!["report", &digits(), "--input-shape", "nope=1,2"], 1, vec!["nope", "image"]),
+        (vec!["bench", &digits(), "--threads", "4"], 2, vec!["--threads"]),
+    ] {
+        let (got, errors) = refused(&arguments);
+        assert_eq!(got, Some(status), "{arguments:?}: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "{arguments:?} should say {word}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn any_working_directory_will_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(command())
+        .args(["run", &digits(), "--input", &picture(), "--target", "portable"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the command runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
