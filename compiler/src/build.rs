@@ -8,7 +8,7 @@
 //!
 //! and in the crate, `mobilec_runtime::include_model!(classifier);`.
 
-use crate::driver::{self, Compiled, Options};
+use crate::driver::{self, Compiled, Model, Options};
 use crate::error::{Error, Fault, Result};
 use crate::files;
 use crate::onnx::ImportOptions;
@@ -20,11 +20,20 @@ use std::path::{Path, PathBuf};
 /// A model to compile, and how. Methods chain; [`Build::emit`] does it.
 #[derive(Clone, Debug)]
 pub struct Build {
-    path: PathBuf,
+    source: Source,
     target: Option<String>,
     budget: Budget,
     import: ImportOptions,
     pixels: Option<Input>,
+}
+
+/// What is compiled.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A file, relative to the crate's folder.
+    File(PathBuf),
+    /// `NAME?alpha=0.35&rho=96`
+    Zoo(String),
 }
 
 /// What the module may need at most.
@@ -58,13 +67,23 @@ impl Budget {
 impl Build {
     /// An ONNX file, relative to the crate's folder.
     pub fn onnx(path: impl AsRef<Path>) -> Self {
-        Self {
-            path: path.as_ref().to_owned(),
-            target: None,
-            budget: Budget::new(),
-            import: ImportOptions::default(),
-            pixels: None,
-        }
+        Self::new(Source::File(path.as_ref().to_owned()))
+    }
+
+    /// A text of the [model language](crate::dsl), `NAME.mobilec`, relative to the crate's folder. The
+    /// weights that it names are relative to the text.
+    pub fn text(path: impl AsRef<Path>) -> Self {
+        Self::new(Source::File(path.as_ref().to_owned()))
+    }
+
+    /// A network of the [zoo](crate::zoo), with options: `MobileNetV2?alpha=0.35&rho=96&weights=w.safetensors`.
+    /// Files are relative to the crate's folder.
+    pub fn zoo(reference: &str) -> Self {
+        Self::new(Source::Zoo(reference.to_owned()))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, target: None, budget: Budget::new(), import: ImportOptions::default(), pixels: None }
     }
 
     /// Compiles for this target instead of the one that cargo builds for.
@@ -106,13 +125,11 @@ impl Build {
     pub fn emit(self, name: &str) -> Result {
         let out = PathBuf::from(variable("OUT_DIR")?);
         let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-        let path = root.join(&self.path);
-        println!("cargo::rerun-if-changed={}", path.display());
         let target = self.chosen_target()?;
-        let mut model = files::model(&path, self.import.clone())?;
+        let (mut model, folder) = self.open(&root)?;
         model.pixels.clone_from(&self.pixels);
         for location in model.import.external.keys() {
-            println!("cargo::rerun-if-changed={}", path.with_file_name(location).display());
+            println!("cargo::rerun-if-changed={}", folder.join(location).display());
         }
         let options = Options::new(target, name);
         let compiled = driver::compile(&model, &options)?;
@@ -120,6 +137,22 @@ impl Build {
         let module = compiled.module();
         files::write_if_changed(&out.join(format!("{name}.weights.bin")), &module.weights)?;
         files::write_if_changed(&out.join(format!("{name}.rs")), module.source.as_bytes())
+    }
+
+    /// The model, and the folder that the files it names are relative to.
+    fn open(&self, root: &Path) -> Result<(Model, PathBuf)> {
+        match &self.source {
+            Source::File(file) => {
+                let path = root.join(file);
+                println!("cargo::rerun-if-changed={}", path.display());
+                let folder = path.parent().unwrap_or(root).to_owned();
+                Ok((files::model(&path, self.import.clone())?, folder))
+            }
+            Source::Zoo(reference) => {
+                let model = files::zoo(&format!("zoo:{reference}"), root, self.import.clone())?;
+                Ok((model, root.to_owned()))
+            }
+        }
     }
 
     fn chosen_target(&self) -> Result<&'static Target> {

@@ -6,18 +6,20 @@
 mod bench;
 mod check;
 mod compile;
+mod export;
 mod model;
 mod pictures;
 mod report;
 mod run;
 mod samples;
 mod targets;
+mod zoo;
 
 use clap::{Parser, Subcommand};
 use mobilec::{Error, Result};
 use std::process::ExitCode;
 
-/// Compiles MobileNets from ONNX to standalone Rust modules.
+/// Compiles MobileNets, from ONNX or from a dozen lines of text, to standalone Rust modules.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -37,6 +39,10 @@ enum Command {
     Bench(bench::Bench),
     /// Show layers, MACs, parameters, flash, peak RAM and the kernel chosen for each layer
     Report(report::Report),
+    /// List the networks of the MobileNet family, or print one
+    Zoo(zoo::Zoo),
+    /// Write a network of the zoo, or of a .mobilec file, as ONNX
+    Export(export::Export),
     /// List what code can be generated for
     Targets(targets::Targets),
 }
@@ -49,6 +55,8 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.execute(),
         Command::Bench(command) => command.execute(),
         Command::Report(command) => command.execute(),
+        Command::Zoo(command) => command.execute(),
+        Command::Export(command) => command.execute(),
         Command::Targets(command) => command.execute(),
     };
     match outcome {

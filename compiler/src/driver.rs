@@ -1,29 +1,75 @@
-//! The way from a model's bytes to a plan and a module, phase by phase.
+//! The way from a model, an ONNX file or a text, to a plan and a module, phase by phase.
 
 use crate::codegen::{self, Module, ModuleOptions};
-use crate::error::{Error, Result};
+use crate::dsl::{self, Description, Network};
+use crate::error::{Error, Fault, Result};
 use crate::fusions;
 use crate::graph::{Graph, Phase, verify};
 use crate::onnx::{self, ImportOptions};
 use crate::passes;
 use crate::pixels::Input;
 use crate::plan::{self, Objective, Plan, PlanOptions};
+use crate::weights;
 use bytes::Bytes;
 use mobilec_targets::Target;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// A model's bytes and the name under which errors speak of it.
+/// A model's bytes, and the name by which errors speak of it.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// File name, without its folder.
     pub name: String,
-    /// The ONNX file.
+    /// The ONNX file, or the text.
     pub bytes: Bytes,
-    /// What the user decides about it.
+    /// In which of the two the network is described.
+    pub language: Language,
+    /// What the user decides about it; of a text, the files of weights stand in `external`.
     pub import: ImportOptions,
     /// The input is to take pixels, which the network normalises itself.
     pub pixels: Option<Input>,
+}
+
+/// In what a network is described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// An ONNX file.
+    Onnx,
+    /// A text of the [model language](crate::dsl), with options by name that overrule its own.
+    Text(Vec<(String, String)>),
+}
+
+impl Model {
+    /// An ONNX file.
+    pub fn onnx(name: impl Into<String>, bytes: Bytes, import: ImportOptions) -> Self {
+        Self { name: name.into(), bytes, language: Language::Onnx, import, pixels: None }
+    }
+
+    /// A text of the [model language](crate::dsl), with options by name that overrule its own.
+    pub fn text(name: impl Into<String>, text: impl Into<Bytes>, options: Vec<(String, String)>) -> Self {
+        let language = Language::Text(options);
+        Self {
+            name: name.into(),
+            bytes: text.into(),
+            language,
+            import: ImportOptions::default(),
+            pixels: None,
+        }
+    }
+
+    /// What tells this model from any other: SHA-256 of the ONNX file, or of everything that a text is
+    /// built from.
+    fn sha256(&self) -> String {
+        let Language::Text(options) = &self.language else { return sha256(&self.bytes) };
+        let mut parts = sha256(&self.bytes);
+        for (name, value) in options {
+            parts += &format!("\n{name}={value}");
+        }
+        for (name, bytes) in &self.import.external {
+            parts += &format!("\n{name} {}", sha256(bytes));
+        }
+        sha256(parts.as_bytes())
+    }
 }
 
 /// What to compile for.
@@ -81,14 +127,44 @@ pub struct Compiled {
 ///
 /// All problems of the model.
 pub fn import(model: &Model) -> Result<(Graph, Vec<String>)> {
-    let mut imported = onnx::import(&model.name, model.bytes.clone(), &model.import)?;
+    let (mut graph, notes) = match &model.language {
+        Language::Onnx => {
+            let imported = onnx::import(&model.name, model.bytes.clone(), &model.import)?;
+            (imported.graph, imported.notes)
+        }
+        Language::Text(options) => {
+            let (network, notes) = network(model, options)?;
+            (network.graph, notes)
+        }
+    };
     if let Some(pixels) = &model.pixels {
         pixels
-            .apply(&mut imported.graph)
+            .apply(&mut graph)
             .map_err(|fault| Error::whole(format!("{} cannot take pixels", model.name), fault))?;
     }
-    checked(&imported.graph, Phase::Imported)?;
-    Ok((imported.graph, imported.notes))
+    checked(&graph, Phase::Imported)?;
+    Ok((graph, notes))
+}
+
+/// Builds the network of a text, with its weights; and what was assumed about it.
+///
+/// # Errors
+///
+/// All problems of the text, or of the weights.
+pub fn network(model: &Model, options: &[(String, String)]) -> Result<(Network, Vec<String>)> {
+    let text = std::str::from_utf8(&model.bytes).map_err(|error| {
+        Error::whole(format!("{} cannot be read", model.name), Fault::model(error.to_string()))
+    })?;
+    let mut options = options.to_vec();
+    if !model.import.until_outputs.is_empty() {
+        options.push(("outputs".into(), model.import.until_outputs.join(",")));
+    }
+    let Description { options, mut network, .. } = dsl::describe(&model.name, text, &options)?;
+    let mut notes = Vec::new();
+    let weights = weights::chosen(&options, &model.import.external, &mut notes)?;
+    weights.load(&mut network)?;
+    network.graph.name.clone_from(&model.name);
+    Ok((network, notes))
 }
 
 /// Canonicalises and fuses an imported graph.
@@ -115,7 +191,7 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (fused, fusions) = optimize(&imported)?;
     let plan = plan::build(&fused, &PlanOptions { target: options.target, objective: options.objective })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
-    let sha256 = sha256(&model.bytes);
+    let sha256 = model.sha256();
     let module = ModuleOptions {
         name: options.name.clone(),
         model: model.name.clone(),
@@ -128,15 +204,9 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
 }
 
 impl Compiled {
-    /// Trained numbers: elements of the constants that convolutions, dense layers and norms read.
+    /// Trained numbers, as the model has them: see [`Graph::parameters`].
     pub fn parameters(&self) -> usize {
-        let graph = &self.fused;
-        let weighted = graph.order().into_iter().filter(|&id| graph.op(id).has_weights());
-        weighted
-            .flat_map(|id| graph.operands(id))
-            .filter_map(|id| graph.tensor(id))
-            .map(|tensor| tensor.ty.elements())
-            .sum()
+        self.imported.parameters()
     }
 
     /// The module's text and weights.
@@ -149,7 +219,7 @@ fn checked(graph: &Graph, phase: Phase) -> Result {
     verify::check(graph, phase).map_err(|fault| bug(graph, fault))
 }
 
-fn bug(graph: &Graph, fault: crate::error::Fault) -> Error {
+fn bug(graph: &Graph, fault: Fault) -> Error {
     Error::whole(format!("{} cannot be compiled", graph.name), fault)
 }
 

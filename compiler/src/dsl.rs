@@ -38,6 +38,12 @@ pub struct Description {
     pub network: Network,
 }
 
+/// The file of weights that a text names, as far as it can be read.
+pub fn weights_file(text: &str, overrides: &[(String, String)]) -> Option<String> {
+    let source = parse::parse(text::tokens(text).ok()?).ok()?;
+    Options::read(&source, overrides).ok()?.weights.file
+}
+
 /// Reads and builds a network from tokens; `overrides` are options from outside, by name.
 ///
 /// # Errors

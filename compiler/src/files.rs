@@ -1,15 +1,18 @@
 //! Reading models and tensors, and writing what was made: a file is replaced only by a complete new one.
 
-use crate::driver::Model;
+use crate::driver::{Language, Model};
+use crate::dsl;
 use crate::error::{Error, Fault, Result};
 use crate::onnx::{self, ImportOptions};
 use crate::tensor::{DType, Tensor, TensorType};
+use crate::zoo;
 use bytes::Bytes;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Reads a model and the external data files that it names.
+/// Reads a model and the files that it names: external data, or weights. A file whose name ends in
+/// `.mobilec` is a text of the [model language](crate::dsl), any other one is ONNX.
 ///
 /// # Errors
 ///
@@ -18,12 +21,72 @@ pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
     let bytes = Bytes::from(fs::read(path).map_err(|error| Error::io(path, error))?);
     let name = path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
     let folder = path.parent().unwrap_or(Path::new(""));
+    if path.extension().is_some_and(|extension| extension == "mobilec") {
+        return text(Model { import, ..Model::text(name, bytes, Vec::new()) }, folder);
+    }
     for location in onnx::external_files(&name, &bytes)? {
         if let Ok(data) = fs::read(folder.join(&location)) {
             import.external.insert(location, Bytes::from(data));
         }
     }
-    Ok(Model { name, bytes, import, pixels: None })
+    Ok(Model::onnx(name, bytes, import))
+}
+
+/// Reads the model that a word of the command line names: a file, or `zoo:NAME?alpha=0.35&rho=96`. Options
+/// behind `?` overrule those of a text as well: `net.mobilec?alpha=0.5`.
+///
+/// # Errors
+///
+/// A file that cannot be read; a name that the zoo does not have; options that are none.
+pub fn named(word: &str, import: ImportOptions) -> Result<Model> {
+    if word.starts_with("zoo:") {
+        return zoo(word, Path::new(""), import);
+    }
+    let query = word.split_once('?').filter(|_| !Path::new(word).exists());
+    let Some((path, query)) = query else { return model(Path::new(word), import) };
+    let (path, options) = (Path::new(path), query_options(query)?);
+    let mut read = model(path, import)?;
+    if read.language == Language::Onnx {
+        let message = format!("{word}: options behind ? are for the zoo and for .mobilec files");
+        return Err(Error::Usage(message));
+    }
+    read.language = Language::Text(options);
+    text(read, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The network of `zoo:NAME?alpha=0.35&rho=96`; the files that its options name are relative to `folder`.
+///
+/// # Errors
+///
+/// As [`named`].
+pub fn zoo(word: &str, folder: &Path, import: ImportOptions) -> Result<Model> {
+    let (name, query) = word.split_once('?').unwrap_or((word, ""));
+    let entry = zoo::by_name(name.strip_prefix("zoo:").unwrap_or(name))?;
+    let options = query_options(query)?;
+    text(Model { import, ..Model::text(word, entry.text, options) }, folder)
+}
+
+/// `alpha=0.35&rho=96`
+fn query_options(query: &str) -> Result<Vec<(String, String)>> {
+    let option = |text: &str| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err(Error::Usage(format!("?{query}: {text} is no option such as alpha=0.35"))),
+    };
+    query.split('&').filter(|text| !text.is_empty()).map(option).collect()
+}
+
+/// Reads the file of weights that a text names, relative to `folder`.
+fn text(mut model: Model, folder: &Path) -> Result<Model> {
+    let Language::Text(options) = &model.language else { return Ok(model) };
+    let text = String::from_utf8_lossy(&model.bytes);
+    if let Some(file) = dsl::weights_file(&text, options) {
+        let path = folder.join(&file);
+        let bytes = fs::read(&path).map_err(|error| Error::io(&path, error))?;
+        model.import.external.insert(file, Bytes::from(bytes));
+    }
+    Ok(model)
 }
 
 /// Writes a file by way of a temporary one beside it, so that it is whole or unchanged.

@@ -368,6 +368,18 @@ impl Graph {
         petgraph::algo::is_cyclic_directed(&self.nodes)
     }
 
+    /// Trained numbers: elements of the constants that convolutions, dense layers and norms read. Of a
+    /// batch-norm two a channel are left when it is imported, its factor and its summand, which is what
+    /// was trained of it.
+    pub fn parameters(&self) -> usize {
+        let weighted = self.order().into_iter().filter(|&id| self.op(id).has_weights());
+        let constants: BTreeSet<NodeId> = weighted
+            .flat_map(|id| self.operands(id))
+            .filter(|&id| self.tensor(id).is_some_and(|tensor| tensor.ty.rank() > 0))
+            .collect();
+        constants.iter().map(|&id| self.ty(id).elements()).sum()
+    }
+
     /// Multiply-adds of one inference.
     pub fn macs(&self) -> u64 {
         self.order().iter().map(|&id| self.node_macs(id)).sum()

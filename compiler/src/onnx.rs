@@ -6,6 +6,7 @@
 
 mod attributes;
 mod element;
+mod export;
 mod external;
 mod import;
 mod model;
@@ -29,6 +30,7 @@ use crate::reference::Array;
 use crate::tensor::{DType, Tensor, TensorType};
 pub use attributes::{Attribute, Attributes};
 pub use element::ElementType;
+pub use export::{Norm, export};
 pub use import::{ImportOptions, Imported, Port, import};
 pub use model::external_files;
 use notes::Notes;

@@ -40,7 +40,7 @@ pub trait Operator {
     /// concatenation). Empty when [`Operator::is_view`].
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault>;
 
-    /// Whether its constant operands are trained: they count as parameters.
+    /// Whether its constant operands are trained: but for scalars they count as parameters.
     fn has_weights(&self) -> bool {
         false
     }

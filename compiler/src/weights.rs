@@ -20,9 +20,11 @@ mod names;
 mod random;
 mod safetensors;
 
-use crate::dsl::{Network, Parameter};
+use crate::dsl::{Network, Options, Parameter, WeightsOptions};
 use crate::error::{Error, Fault, Problem};
+use crate::onnx::{self, ImportOptions};
 use crate::tensor::Tensor;
+use bytes::Bytes;
 pub use model::of_graph;
 pub use names::{Naming, of_network};
 pub use random::Random;
@@ -66,6 +68,35 @@ impl Weights {
         };
         Err(Error::problems(summary, problems))
     }
+}
+
+/// The weights that a network's options ask for; `files` are those that were read, by their names there.
+///
+/// # Errors
+///
+/// A file that was not read or cannot be.
+pub fn chosen(
+    options: &Options,
+    files: &BTreeMap<String, Bytes>,
+    notes: &mut Vec<String>,
+) -> Result<Weights, Error> {
+    let WeightsOptions { file, names, seed } = &options.weights;
+    let Some(file) = file else {
+        if seed.is_none() {
+            notes.push("no weights are given: they are random ones, of seed 1".into());
+        }
+        return Ok(Weights::Seed(seed.unwrap_or(1)));
+    };
+    let refuse = |fault| Error::whole(format!("weights {file} cannot be read"), fault);
+    let naming = names.as_deref().map(Naming::of_word).transpose().map_err(refuse)?.unwrap_or_default();
+    notes.extend(naming.caution(&options.settings));
+    let Some(bytes) = files.get(file) else { return Err(refuse(Fault::model("the file was not read"))) };
+    let tensors = if file.ends_with(".onnx") {
+        of_graph(&onnx::import(file, bytes.clone(), &ImportOptions::default())?.graph)
+    } else {
+        read_safetensors(file, bytes)?
+    };
+    Ok(Weights::Tensors(tensors, naming))
 }
 
 fn problem(network: &Network, parameter: &Parameter, fault: Fault) -> Problem {

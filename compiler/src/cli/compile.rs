@@ -93,8 +93,10 @@ fn identifier(name: &str) -> Result<String> {
     }
 }
 
-/// `MobileNet-v2.onnx` → `mobilenet_v2`
+/// `MobileNet-v2.onnx`, `zoo:MobileNet_V2?alpha=0.5` → `mobilenet_v2`
 fn from_file_name(file: &str) -> String {
+    let file = file.split_once('?').map_or(file, |(front, _)| front);
+    let file = file.strip_prefix("zoo:").unwrap_or(file);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let mut name: String =
         stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();

@@ -7,14 +7,14 @@ use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
 use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 /// A model, and what it leaves open.
 #[derive(Args, Clone)]
 pub struct ModelArguments {
-    /// An ONNX file
-    pub model: PathBuf,
+    /// An ONNX file, a .mobilec file, or zoo:NAME?alpha=0.35&rho=96
+    pub model: String,
     /// Shape of an input with symbolic dimensions
     #[arg(long, value_name = "NAME=1,3,224,224")]
     input_shape: Vec<String>,
@@ -45,14 +45,14 @@ impl ModelArguments {
             let (name, file) = pair(text, "--const-input", "NAME=FILE.npy")?;
             import.constants.insert(name, files::read_npy(file.as_ref())?);
         }
-        let mut model = files::model(&self.model, import)?;
+        let mut model = files::named(&self.model, import)?;
         model.pixels = self.pixels.as_deref().map(|how| pixels(how, &model)).transpose()?;
         Ok(model)
     }
 
     /// The same arguments as words of a command line, for a module's header: no folder of this machine.
     pub fn words(&self) -> String {
-        let mut words = vec![self.model.file_name().unwrap_or_default().to_string_lossy().into_owned()];
+        let mut words = vec![self.word()];
         for (flag, values) in [
             ("--input-shape", &self.input_shape),
             ("--const-input", &self.const_input),
@@ -62,6 +62,15 @@ impl ModelArguments {
         }
         words.extend(self.pixels.iter().map(|how| format!("--pixels {how}")));
         words.join(" ")
+    }
+}
+
+impl ModelArguments {
+    /// The model without its folder, in quotes where a shell would read something into it.
+    fn word(&self) -> String {
+        let (front, query) = self.model.split_once('?').unwrap_or((&self.model, ""));
+        let file = Path::new(front).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if query.is_empty() { file } else { format!("'{file}?{query}'") }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a builder makes: a graph and the list of its parameters, which no front end has filled yet.
 
+use crate::error::Fault;
 use crate::graph::{Graph, NodeId};
+use crate::onnx::{self, Norm};
 use crate::ops::constant::Constant;
 use crate::tensor::Tensor;
 
@@ -172,6 +174,20 @@ impl Network {
             }
         };
         self.parameters.iter().map(elements).sum()
+    }
+
+    /// The network as an ONNX file, with its batch-norms as they were.
+    ///
+    /// # Errors
+    ///
+    /// Only bugs: every word of the language can be exported.
+    pub fn to_onnx(&self) -> Result<Vec<u8>, Fault> {
+        let epsilon = self.epsilon as f32;
+        let norms = self.norms.iter().map(|(node, norm)| {
+            let numbers = [&norm.weight, &norm.bias, &norm.mean, &norm.variance];
+            (*node, Norm { numbers, epsilon })
+        });
+        onnx::export(&self.graph, &norms.collect())
     }
 
     /// The name of a parameter's layer: the block's path and the part, `inverted_residual_3.expand`.

@@ -18,7 +18,7 @@ pub fn describe(name: &str, text: &str, overrides: &[(String, String)]) -> Resul
 /// Brackets within brackets, counted before anything is read: comments may count as well.
 const MAX_DEPTH: usize = 256;
 
-fn tokens(text: &str) -> Result<TokenStream, syn::Error> {
+pub(super) fn tokens(text: &str) -> Result<TokenStream, syn::Error> {
     let mut depth = 0_usize;
     for byte in text.bytes() {
         match byte {

@@ -1,4 +1,4 @@
-//! The messages of ONNX (`onnx.proto`, IR version 13), as far as they are read.
+//! The messages of ONNX (`onnx.proto`, IR version 13), as far as they are read and written.
 //!
 //! Fields that nothing reads are not declared, and prost skips them. Enums are plain numbers, so that a
 //! value from the future never fails here. Tensor data are slices of the file. Subgraphs, sparse
@@ -47,6 +47,8 @@ pub struct FunctionProto {
 pub struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]

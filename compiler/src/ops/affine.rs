@@ -48,6 +48,10 @@ impl Operator for Affine {
         Array { ty: ty.clone(), data: Data::Float(values) }
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("affine{}", self.activation.suffix())
     }

@@ -60,6 +60,11 @@ impl Operator for Binary {
         }
     }
 
+    /// Layer scales, and biases that an exporter left apart.
+    fn has_weights(&self) -> bool {
+        matches!(self.op, BinaryOp::Add | BinaryOp::Mul)
+    }
+
     fn describe(&self) -> String {
         match self.activation {
             Activation::Identity => self.op.name().into(),

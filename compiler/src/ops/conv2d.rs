@@ -69,6 +69,10 @@ impl Operator for Conv2d {
         ty.elements() as u64 * depth as u64
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let groups = if self.groups == 1 { String::new() } else { format!(" g{}", self.groups) };
         format!("conv2d {}{groups}{}", self.window.describe(), self.epilogue.describe())

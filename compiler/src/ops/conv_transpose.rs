@@ -70,6 +70,10 @@ impl Operator for ConvTranspose2d {
         operands.first().map_or(0, |input| input.elements() as u64) * (self.window.taps() * outputs) as u64
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let mut text = format!("conv_transpose {}", self.window.describe());
         if self.output_pad != [0, 0] {

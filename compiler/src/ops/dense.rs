@@ -53,6 +53,10 @@ impl Operator for Dense {
         ty.elements() as u64 * operands.get(1).map_or(0, |weight| weight.shape[0]) as u64
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("dense{}", self.epilogue.describe())
     }

@@ -67,6 +67,10 @@ impl Operator for Depthwise {
         ty.elements() as u64 * self.window.taps() as u64
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let multiplier = if self.multiplier == 1 { String::new() } else { format!(" m{}", self.multiplier) };
         format!("depthwise {}{multiplier}{}", self.window.describe(), self.epilogue.describe())

@@ -57,6 +57,10 @@ impl Operator for LayerNorm {
         Array { ty: ty.clone(), data: Data::Float(values) }
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("layer_norm eps {:e}", self.epsilon)
     }

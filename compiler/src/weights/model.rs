@@ -41,7 +41,10 @@ pub fn of_graph(graph: &Graph) -> Tensors {
                 put("scale", constant(1));
                 put("shift", constant(2));
             }
-            Op::Binary(op) if op.op == BinaryOp::Mul => put("gamma", factors(graph, node)),
+            Op::Binary(op) if op.op == BinaryOp::Mul => {
+                put("gamma", factors(graph, node));
+                put("weight", factors(graph, node));
+            }
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! How files call the tensors of a network: our own names, and those of torchvision and timm for the
 //! networks of the zoo that they have as well.
 
-use crate::dsl::{Network, Parameter, Part};
+use crate::dsl::{Network, Padding, Parameter, Part, Settings};
 use crate::error::Fault;
 
 /// By which names a file calls its tensors.
@@ -41,6 +41,18 @@ impl Naming {
             "timm" => Ok(Self::Timm),
             _ => Err(Fault::model(format!("names = {word}; it takes own, torchvision or timm"))),
         }
+    }
+
+    /// What is to be said when weights of that kind meet a network that is built as others build theirs.
+    pub(super) fn caution(self, settings: &Settings) -> Option<String> {
+        let theirs = match self {
+            Self::Own => return None,
+            Self::Torchvision => "torchvision's",
+            Self::Timm => "timm's, but for those called tf_,",
+        };
+        (settings.padding != Padding::Symmetric).then(|| {
+            format!("networks of {theirs} pad symmetrically; this one does not: padding = symmetric, bn_eps = 1e-5")
+        })
     }
 
     pub(super) fn names(self, network: &Network, parameter: &Parameter) -> Result<Names, Fault> {
