@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads a model and the external data files that it names.
 ///
@@ -32,9 +33,11 @@ pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
 ///
 /// What the operating system says.
 pub fn write(path: &Path, bytes: &[u8]) -> Result {
+    // No two writers share a temporary file, not even two threads that write the same one.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
     let attempt = || -> std::io::Result<()> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        name.push(format!(".{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let temporary = path.with_file_name(name);
         let written = fs::File::create(&temporary)
             .and_then(|mut file| file.write_all(bytes))
