@@ -98,7 +98,7 @@ impl Options {
             command: String::new(),
             observe: false,
             inline_weights: false,
-            objective: Objective::LayerByLayer,
+            objective: Objective::default(),
         }
     }
 }
@@ -174,9 +174,9 @@ pub fn network(model: &Model, options: &[(String, String)]) -> Result<(Network, 
 /// Only bugs of ours.
 pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
     let mut graph = imported.clone();
-    passes::canonicalize(&mut graph).map_err(|fault| bug(&graph, fault))?;
+    let mut notes = passes::canonicalize(&mut graph).map_err(|fault| bug(&graph, fault))?;
     checked(&graph, Phase::Canonical)?;
-    let notes = fusions::fuse(&mut graph).map_err(|fault| bug(&graph, fault))?;
+    notes.extend(fusions::fuse(&mut graph).map_err(|fault| bug(&graph, fault))?);
     checked(&graph, Phase::Fused)?;
     Ok((graph, notes))
 }

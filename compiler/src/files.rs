@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads a model and the files that it names: external data, or weights. A file whose name ends in
 /// `.mobilec` is a text of the [model language](crate::dsl), any other one is ONNX.
@@ -95,9 +96,11 @@ fn text(mut model: Model, folder: &Path) -> Result<Model> {
 ///
 /// What the operating system says.
 pub fn write(path: &Path, bytes: &[u8]) -> Result {
+    // No two writers share a temporary file, not even two threads that write the same one.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
     let attempt = || -> std::io::Result<()> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        name.push(format!(".{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let temporary = path.with_file_name(name);
         let written = fs::File::create(&temporary)
             .and_then(|mut file| file.write_all(bytes))

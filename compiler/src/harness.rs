@@ -152,20 +152,24 @@ impl Program {
         Ok((bytes, numbers(&text, "ns")))
     }
 
-    /// Runs one sample and returns each layer's number and value as they were made.
+    /// Runs one sample and returns each layer's number and value.
     ///
     /// # Errors
     ///
     /// As [`Program::run`].
     pub fn observe(&self, input: &[u8]) -> Result<Vec<(usize, Vec<u8>)>> {
         let (bytes, _) = self.with_files("observe", input, &[])?;
-        let mut layers = Vec::new();
+        let mut layers: Vec<(usize, Vec<u8>)> = Vec::new();
         let mut rest = &bytes[..];
         while let Some((head, tail)) = rest.split_first_chunk::<16>() {
             let word =
                 |at: usize| head[at..at + 8].iter().rev().fold(0_usize, |n, &b| n << 8 | usize::from(b));
             let (layer, len) = (word(0), word(8).min(tail.len()));
-            layers.push((layer, tail[..len].to_vec()));
+            // A layer that runs band by band is shown in pieces.
+            match layers.iter_mut().find(|(number, _)| *number == layer) {
+                Some((_, value)) => value.extend_from_slice(&tail[..len]),
+                None => layers.push((layer, tail[..len].to_vec())),
+            }
             rest = &tail[len..];
         }
         Ok(layers)

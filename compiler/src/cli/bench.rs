@@ -1,6 +1,6 @@
 //! `mobilec bench`
 
-use super::model::{self, ModelArguments};
+use super::model::{self, ModelArguments, PlanArguments};
 use super::samples::InputArguments;
 use clap::Args;
 use mobilec::driver::Compiled;
@@ -13,6 +13,8 @@ use serde_json::json;
 pub struct Bench {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    plan: PlanArguments,
     #[command(flatten)]
     input: InputArguments,
     /// What to generate code for
@@ -79,7 +81,7 @@ impl Bench {
         }
         let target = model::target(&self.target)?;
         let source = self.model.open()?;
-        let compiled = model::compile(&source, target, false)?;
+        let compiled = model::compile(&source, target, &self.plan, false)?;
         let samples = self.input.load_or_random(&compiled.plan.inputs)?;
         let input = samples.first().map(super::samples::Sample::bytes).unwrap_or_default();
         let timing = model::build(&compiled, false)?.time(&input, self.seconds, false)?;
@@ -93,7 +95,7 @@ impl Bench {
 
     /// Least nanoseconds of each layer, from a build that stops the clock behind every layer.
     fn profile(&self, source: &mobilec::driver::Model, input: &[u8]) -> Result<Vec<u64>> {
-        let compiled = model::compile(source, model::target(&self.target)?, true)?;
+        let compiled = model::compile(source, model::target(&self.target)?, &self.plan, true)?;
         Ok(model::build(&compiled, true)?.time(input, self.seconds, true)?.layers)
     }
 

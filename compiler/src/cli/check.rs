@@ -1,6 +1,6 @@
 //! `mobilec check`
 
-use super::model::{self, ModelArguments};
+use super::model::{self, ModelArguments, PlanArguments};
 use super::samples::{InputArguments, Sample};
 use clap::Args;
 use mobilec::driver::Compiled;
@@ -17,6 +17,8 @@ use std::path::PathBuf;
 pub struct Check {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    plan: PlanArguments,
     #[command(flatten)]
     input: InputArguments,
     /// Compare the first output with this tensor as well
@@ -79,7 +81,7 @@ impl Check {
     pub fn execute(&self) -> Result {
         let target = model::target(&self.target)?;
         let source = self.model.open()?;
-        let compiled = model::compile(&source, target, true)?;
+        let compiled = model::compile(&source, target, &self.plan, true)?;
         let samples = self.input.load_or_random(&compiled.plan.inputs)?;
         let program = model::build(&compiled, true)?;
         let mut ok = true;

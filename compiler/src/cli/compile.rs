@@ -1,6 +1,6 @@
 //! `mobilec compile`
 
-use super::model::{ModelArguments, show_notes, target};
+use super::model::{ModelArguments, PlanArguments, show_notes, target};
 use clap::Args;
 use mobilec::driver::{self, Options};
 use mobilec::error::Fault;
@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub struct Compile {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    plan: PlanArguments,
     /// What to generate code for; see `mobilec targets`
     #[arg(long, value_name = "T")]
     target: String,
@@ -39,9 +41,14 @@ impl Compile {
             Some(name) => identifier(name)?,
             None => from_file_name(&model.name),
         };
-        let command =
-            format!("mobilec compile {} --target {} --name {name}", self.model.words(), target.name);
-        let options = Options { command, ..Options::new(target, name.as_str()) };
+        let command = format!(
+            "mobilec compile {} --target {} --name {name}{}",
+            self.model.words(),
+            target.name,
+            self.plan.words()
+        );
+        let objective = self.plan.objective()?;
+        let options = Options { command, objective, ..Options::new(target, name.as_str()) };
         let compiled = driver::compile(&model, &options)?;
         show_notes(&compiled);
         if self.explain {

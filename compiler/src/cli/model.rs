@@ -5,6 +5,7 @@ use mobilec::build::unknown_target;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
+use mobilec::plan::Objective;
 use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
 use std::path::Path;
@@ -91,6 +92,43 @@ fn pixels(how: &str, model: &Model) -> Result<Input> {
     }
 }
 
+/// How the plan is to be chosen.
+#[derive(Args, Clone)]
+pub struct PlanArguments {
+    /// Largest arena: the fastest plan that fits, or `min` for the smallest there is
+    #[arg(long, value_name = "128K")]
+    max_ram: Option<String>,
+}
+
+impl PlanArguments {
+    /// What regions and bands are chosen for; layer by layer unless memory is limited.
+    pub fn objective(&self) -> Result<Objective> {
+        match self.max_ram.as_deref() {
+            None => Ok(Objective::default()),
+            Some("min") => Ok(Objective::Memory),
+            Some(text) => bytes(text).map(|cap| Objective::Speed { cap }).ok_or_else(|| {
+                Error::Usage(format!("--max-ram {text}: it takes bytes, as 65536, 128K or 2M, or min"))
+            }),
+        }
+    }
+
+    /// The same arguments as words of a command line.
+    pub fn words(&self) -> String {
+        self.max_ram.as_ref().map_or(String::new(), |text| format!(" --max-ram {text}"))
+    }
+}
+
+/// `128K` → 131072
+fn bytes(text: &str) -> Option<usize> {
+    let (number, unit) =
+        match text.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B').to_owned() {
+            t if t.ends_with('K') => (t[..t.len() - 1].to_owned(), 1 << 10),
+            t if t.ends_with('M') => (t[..t.len() - 1].to_owned(), 1 << 20),
+            t => (t, 1),
+        };
+    number.trim().parse::<usize>().ok()?.checked_mul(unit)
+}
+
 /// Splits `NAME=VALUE` at the last `=` that leaves a name: names may hold `=`, values hold none.
 pub fn pair(text: &str, flag: &str, form: &str) -> Result<(String, String)> {
     match text.rsplit_once('=') {
@@ -116,8 +154,14 @@ fn native() -> &'static Target {
 }
 
 /// Compiles for running here, and shows the notes.
-pub fn compile(model: &Model, target: &'static Target, observe: bool) -> Result<Compiled> {
-    let options = Options { observe, ..Options::new(target, harness::MODULE_NAME) };
+pub fn compile(
+    model: &Model,
+    target: &'static Target,
+    plan: &PlanArguments,
+    observe: bool,
+) -> Result<Compiled> {
+    let objective = plan.objective()?;
+    let options = Options { observe, objective, ..Options::new(target, harness::MODULE_NAME) };
     let compiled = driver::compile(model, &options)?;
     show_notes(&compiled);
     Ok(compiled)

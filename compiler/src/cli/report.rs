@@ -1,6 +1,6 @@
 //! `mobilec report`
 
-use super::model::{self, ModelArguments, show_notes};
+use super::model::{self, ModelArguments, PlanArguments, show_notes};
 use clap::Args;
 use mobilec::Result;
 use mobilec::driver::{self, Compiled, Options};
@@ -12,6 +12,8 @@ use serde_json::json;
 pub struct Report {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    plan: PlanArguments,
     /// What to generate code for
     #[arg(long, default_value = "native", value_name = "T")]
     target: String,
@@ -37,7 +39,10 @@ impl Report {
             let notes = fusions.iter().filter(|_| self.explain).map(|note| format!("{note}\n"));
             return super::print(&notes.chain([fused.text()]).collect::<String>());
         }
-        let compiled = driver::compile(&source, &Options::new(target, "net"))?;
+        let compiled = driver::compile(
+            &source,
+            &Options { objective: self.plan.objective()?, ..Options::new(target, "net") },
+        )?;
         show_notes(&compiled);
         if self.json {
             return super::print_json(&object(&source.name, &compiled));

@@ -1,6 +1,6 @@
 //! `mobilec run`
 
-use super::model::{self, ModelArguments};
+use super::model::{self, ModelArguments, PlanArguments};
 use super::samples::InputArguments;
 use clap::Args;
 use mobilec::plan::Port;
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub struct Run {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    plan: PlanArguments,
     #[command(flatten)]
     input: InputArguments,
     /// Write the output here, as .npy; of a model with several, NAME.npy for each beside it
@@ -46,7 +48,7 @@ impl Run {
         let target = model::target(&self.target)?;
         let labels = self.labels()?;
         let source = self.model.open()?;
-        let compiled = model::compile(&source, target, false)?;
+        let compiled = model::compile(&source, target, &self.plan, false)?;
         let samples = self.input.load(&compiled.plan.inputs)?;
         let program = model::build(&compiled, false)?;
         let input: Vec<u8> = samples.iter().flat_map(super::samples::Sample::bytes).collect();

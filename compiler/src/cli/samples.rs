@@ -5,7 +5,7 @@ use super::pictures::{self, Normalization};
 use clap::Args;
 use mobilec::error::Fault;
 use mobilec::plan::Port;
-use mobilec::tensor::Tensor;
+use mobilec::tensor::{DType, Tensor};
 use mobilec::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
@@ -153,7 +153,7 @@ fn split(tensor: Tensor, port: &Port) -> Result<Vec<Tensor>, Fault> {
         .collect()
 }
 
-/// Numbers between −1 and 1 (0 and 255 for bytes) from a linear congruential generator.
+/// Numbers between −1 and 1 (0 and 255 for bytes, 0 and 1 for `bool`, zeros for wider integers) from a linear congruential generator.
 fn random(port: &Port, seed: u64) -> Tensor {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -165,10 +165,12 @@ fn random(port: &Port, seed: u64) -> Tensor {
         .flat_map(|_| {
             let bits = next();
             let value = bits as f32 / 8_388_608.0 - 1.0;
-            let bytes = if port.ty.dtype.is_float() { value.to_le_bytes().to_vec() } else { vec![0; size] };
-            match (port.ty.dtype.is_float(), size) {
-                (false, 1) => vec![(bits >> 16) as u8],
-                _ => bytes,
+            let bytes = value.to_le_bytes().to_vec();
+            match port.ty.dtype {
+                DType::F32 => bytes,
+                DType::U8 | DType::I8 => vec![(bits >> 16) as u8],
+                DType::Bool => vec![(bits >> 16) as u8 & 1],
+                DType::I32 | DType::I64 => vec![0; size],
             }
         })
         .collect();

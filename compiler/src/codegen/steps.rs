@@ -3,7 +3,7 @@
 use super::{ModuleOptions, format, names, runtime_path};
 use crate::ops::activation::Activation;
 use crate::ops::epilogue::Epilogue;
-use crate::plan::request::{Arg, MapShape, Operand};
+use crate::plan::request::{Arg, MapShape, Operand, Rows};
 use crate::plan::{BufferId, Layer, Plan, Region, Space, Step};
 use mobilec_targets::{Arch, Isa};
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -193,7 +193,7 @@ impl Emit<'_> {
         });
         let note =
             (region.steps.len() > 1).then(|| format::note(&step_note(&self.plan.layers[step.layer], step)));
-        let observe = self.observe.then(|| self.observation(step)).flatten();
+        let observe = self.observe.then(|| self.observation(region, step)).flatten();
         quote! {
             #note
             #folder::#function(#cpu m, &#name #rows);
@@ -201,12 +201,24 @@ impl Emit<'_> {
         }
     }
 
-    /// Shows the layer's value once it is complete.
-    fn observation(&self, step: &Step) -> Option<TokenStream> {
+    /// Shows the layer's value, once it is complete or, band by band, the rows that were made.
+    fn observation(&self, region: &Region, step: &Step) -> Option<TokenStream> {
         let buffer = self.plan.buffer(step.write);
         let (Space::Arena(at), true) = (buffer.space, step.part.0 + 1 == step.part.1) else { return None };
         let [layer, at, bytes] = [step.layer, at, buffer.bytes()].map(Literal::usize_unsuffixed);
-        Some(quote! { observer(#layer, m.bytes(#at, #bytes)); })
+        let whole = quote! { observer(#layer, m.bytes(#at, #bytes)); };
+        Some(match step.request.rows {
+            _ if region.bands == 1 => whole,
+            Rows::Window { .. } => {
+                let rows = rows(region, step);
+                let [held, row_bytes] = [buffer.rows, buffer.row_bytes].map(Literal::usize_unsuffixed);
+                quote! { for y in #rows { observer(#layer, m.bytes(#at + y % #held * #row_bytes, #row_bytes)); } }
+            }
+            Rows::Whole | Rows::Accumulate => {
+                let last = Literal::usize_unsuffixed(region.bands - 1);
+                quote! { if band == #last { #whole } }
+            }
+        })
     }
 
     fn arg<'s>(

@@ -40,19 +40,16 @@ pub struct Placement {
 /// Exchanges that are tried on the best order.
 const EXCHANGES: usize = 400;
 
+/// Size of an arena that these items certainly fit, found without exchanges.
+pub fn estimate(items: &[Item], overlays: &[Overlay], align: usize) -> usize {
+    Problem::new(items, overlays, align).first().map_or(0, |(bytes, ..)| bytes)
+}
+
 /// Places items at multiples of `align` bytes.
 pub fn place(items: &[Item], overlays: &[Overlay], align: usize) -> Placement {
     let problem = Problem::new(items, overlays, align);
     let lower_bound = problem.lower_bound();
-    let mut best: Option<(usize, Vec<usize>, Vec<usize>)> = None;
-    for order in problem.orders() {
-        let offsets = problem.first_fit(&order);
-        let bytes = problem.end(&offsets);
-        if best.as_ref().is_none_or(|(least, ..)| bytes < *least) {
-            best = Some((bytes, order, offsets));
-        }
-    }
-    let Some((mut bytes, mut order, mut offsets)) = best else {
+    let Some((mut bytes, mut order, mut offsets)) = problem.first() else {
         return Placement { offsets: Vec::new(), bytes: 0, lower_bound: 0 };
     };
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -126,6 +123,15 @@ impl Problem {
         };
         let starts = self.items.iter().map(|item| load(item.live.0));
         starts.max().unwrap_or(0)
+    }
+
+    /// The best of all first orders: size, order, offsets.
+    fn first(&self) -> Option<(usize, Vec<usize>, Vec<usize>)> {
+        let placed = self.orders().into_iter().map(|order| {
+            let offsets = self.first_fit(&order);
+            (self.end(&offsets), order, offsets)
+        });
+        placed.min_by_key(|(bytes, ..)| *bytes)
     }
 
     fn orders(&self) -> Vec<Vec<usize>> {

@@ -22,9 +22,10 @@ pub struct Cut {
 }
 
 /// What a plan is chosen for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Objective {
     /// Every layer by itself, whole.
+    #[default]
     LayerByLayer,
     /// The fewest cycles within so many bytes of arena.
     Speed {
@@ -152,7 +153,7 @@ pub fn bytes(layers: &Layers<'_>, range: Range<usize>, streamed: &Streamed, targ
         })
         .collect();
     let overlays = overlays(layers, range, streamed, &ids);
-    arena::place(&items, &overlays, target.align).bytes
+    arena::estimate(&items, &overlays, target.align)
 }
 
 /// Pairs of `ids` of which the one may follow the other through the same bytes.

@@ -16,7 +16,7 @@ impl From<&Binary> for Pair {
 
 /// `output[i] = a[i] op b[i]` for `f32`. Minimum and maximum are NaN where an operand is; bit operations
 /// are not there.
-#[inline]
+#[inline(never)]
 pub fn binary_f32(memory: &mut Memory<'_>, step: &Binary) {
     told(run_f32(memory, step));
 }
@@ -38,7 +38,7 @@ pub(super) fn run_f32(memory: &mut Memory<'_>, step: &Binary) -> Option<()> {
 }
 
 /// `output[i] = a[i] op b[i]` for `bool`: only `And`, `Or` and `Xor`.
-#[inline]
+#[inline(never)]
 pub fn binary_bool(memory: &mut Memory<'_>, step: &Binary) {
     told(run_bool(memory, step));
 }
@@ -67,7 +67,7 @@ macro_rules! integer {
             "`output[i] = a[i] op b[i]` for `", stringify!($T), "`. Results wrap; a quotient is truncated ",
             "towards zero; quotient and remainder by 0 are 0; a negative power is truncated too."
         )]
-        #[inline]
+        #[inline(never)]
         pub fn $name(memory: &mut Memory<'_>, step: &Binary) {
             told($run(memory, step));
         }

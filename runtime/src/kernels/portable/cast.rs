@@ -7,7 +7,7 @@ use crate::steps::{Cast, Element};
 
 /// `output[i] = input[i]` as another type: floats truncate towards zero and saturate, NaN is 0; integers
 /// wrap, and become the nearest float; `bool` is `x != 0`.
-#[inline]
+#[inline(never)]
 pub fn cast(memory: &mut Memory<'_>, step: &Cast) {
     told(run(memory, step));
 }

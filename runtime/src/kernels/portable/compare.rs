@@ -13,31 +13,31 @@ impl From<&Compare> for Pair {
 }
 
 /// `output[i] = a[i] op b[i]` for `f32`, 0 or 1; no relation holds for NaN.
-#[inline]
+#[inline(never)]
 pub fn compare_f32(memory: &mut Memory<'_>, step: &Compare) {
     told(run::<f32>(memory, step));
 }
 
 /// `output[i] = a[i] op b[i]` for `i8`, 0 or 1.
-#[inline]
+#[inline(never)]
 pub fn compare_i8(memory: &mut Memory<'_>, step: &Compare) {
     told(run::<i8>(memory, step));
 }
 
 /// `output[i] = a[i] op b[i]` for `u8` and `bool`, 0 or 1.
-#[inline]
+#[inline(never)]
 pub fn compare_u8(memory: &mut Memory<'_>, step: &Compare) {
     told(run::<u8>(memory, step));
 }
 
 /// `output[i] = a[i] op b[i]` for `i32`, 0 or 1.
-#[inline]
+#[inline(never)]
 pub fn compare_i32(memory: &mut Memory<'_>, step: &Compare) {
     told(run::<i32>(memory, step));
 }
 
 /// `output[i] = a[i] op b[i]` for `i64`, 0 or 1.
-#[inline]
+#[inline(never)]
 pub fn compare_i64(memory: &mut Memory<'_>, step: &Compare) {
     told(run::<i64>(memory, step));
 }

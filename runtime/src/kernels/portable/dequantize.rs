@@ -7,7 +7,7 @@ use crate::steps::{Dequantize, Element};
 
 /// `output = (input − zero_point) · scale`, the difference in `i32` (wrapping) and the product in single
 /// precision, as ONNX's DequantizeLinear has it.
-#[inline]
+#[inline(never)]
 pub fn dequantize(memory: &mut Memory<'_>, step: &Dequantize) {
     told(run(memory, step));
 }

@@ -8,7 +8,7 @@ use crate::steps::{Element, Quantize};
 
 /// `output = saturate(round_half_even(input / scale) + zero_point)`, the division in single precision as
 /// ONNX's QuantizeLinear has it; NaN becomes 0 before it is saturated.
-#[inline]
+#[inline(never)]
 pub fn quantize_f32(memory: &mut Memory<'_>, step: &Quantize) {
     told(run(memory, step));
 }

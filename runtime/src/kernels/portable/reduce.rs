@@ -11,7 +11,7 @@ use crate::steps::{Reduce, ReduceOp};
 /// `output[o, i] = op over l of input[o, l, i]` for `f32`, summed in blocks (see `fold`): the same order
 /// on every CPU. Extremes are NaN where an element is; of no elements they are −∞ and ∞, the sum is 0,
 /// the mean NaN, the product 1.
-#[inline]
+#[inline(never)]
 pub fn reduce_f32(memory: &mut Memory<'_>, step: &Reduce) {
     told(run_f32(memory, step));
 }
@@ -36,7 +36,7 @@ macro_rules! integer {
             "wrapped. A mean is truncated towards zero, and 0 of no elements; extremes of none are the ",
             "type's bounds."
         )]
-        #[inline]
+        #[inline(never)]
         pub fn $name(memory: &mut Memory<'_>, step: &Reduce) {
             told($run(memory, step));
         }

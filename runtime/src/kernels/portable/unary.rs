@@ -7,7 +7,7 @@ use crate::memory::{Memory, Plain};
 use crate::steps::{Unary, UnaryOp};
 
 /// `output[i] = op(input[i])` for `f32`; see [`crate::math`] for the precision.
-#[inline]
+#[inline(never)]
 pub fn unary_f32(memory: &mut Memory<'_>, step: &Unary) {
     told(run_f32(memory, step));
 }
@@ -45,7 +45,7 @@ fn sign(x: f32) -> f32 {
 }
 
 /// `output[i] = op(input[i])` for `bool`: only [`UnaryOp::Not`].
-#[inline]
+#[inline(never)]
 pub fn unary_bool(memory: &mut Memory<'_>, step: &Unary) {
     told(run_bool(memory, step));
 }
@@ -61,7 +61,7 @@ macro_rules! integer {
                     "`output[i] = op(input[i])` for `", stringify!($T), "`; |MIN| and −MIN wrap to MIN. ",
                     "Operations whose results are no integers are not there."
                 )]
-        #[inline]
+        #[inline(never)]
         pub fn $name(memory: &mut Memory<'_>, step: &Unary) {
             told($run(memory, step));
         }
