@@ -98,6 +98,7 @@ impl NodeTest {
             bytes: self.bytes.clone().into(),
             import: self.options(given, until_outputs),
             pixels: None,
+            language: mobilec::driver::Language::Onnx,
         };
         let all = model(Vec::new());
         match import(&all.name, all.bytes.clone(), &all.import) {
