@@ -4,6 +4,7 @@ pub mod batch;
 pub mod emitted;
 pub mod node_tests;
 pub mod onnx;
+pub mod oracle;
 
 use std::io::Write as _;
 use std::path::PathBuf;
