@@ -23,7 +23,7 @@ pub fn model(path: &Path, mut import: ImportOptions) -> Result<Model> {
     let name = path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
     let folder = path.parent().unwrap_or(Path::new(""));
     if path.extension().is_some_and(|extension| extension == "mobilec") {
-        return text(Model { import, ..Model::text(name, bytes, Vec::new()) }, folder);
+        return with_weights(Model { import, ..Model::text(name, bytes, Vec::new()) }, folder);
     }
     for location in onnx::external_files(&name, &bytes)? {
         if let Ok(data) = fs::read(folder.join(&location)) {
@@ -52,7 +52,7 @@ pub fn named(word: &str, import: ImportOptions) -> Result<Model> {
         return Err(Error::Usage(message));
     }
     read.language = Language::Text(options);
-    text(read, path.parent().unwrap_or(Path::new("")))
+    with_weights(read, path.parent().unwrap_or(Path::new("")))
 }
 
 /// The network of `zoo:NAME?alpha=0.35&rho=96`; the files that its options name are relative to `folder`.
@@ -64,7 +64,7 @@ pub fn zoo(word: &str, folder: &Path, import: ImportOptions) -> Result<Model> {
     let (name, query) = word.split_once('?').unwrap_or((word, ""));
     let entry = zoo::by_name(name.strip_prefix("zoo:").unwrap_or(name))?;
     let options = query_options(query)?;
-    text(Model { import, ..Model::text(word, entry.text, options) }, folder)
+    with_weights(Model { import, ..Model::text(word, entry.text, options) }, folder)
 }
 
 /// `alpha=0.35&rho=96`
@@ -78,8 +78,12 @@ fn query_options(query: &str) -> Result<Vec<(String, String)>> {
     query.split('&').filter(|text| !text.is_empty()).map(option).collect()
 }
 
-/// Reads the file of weights that a text names, relative to `folder`.
-fn text(mut model: Model, folder: &Path) -> Result<Model> {
+/// Reads the file of weights that a text names, relative to `folder`; any other model stays as it is.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn with_weights(mut model: Model, folder: &Path) -> Result<Model> {
     let Language::Text(options) = &model.language else { return Ok(model) };
     let text = String::from_utf8_lossy(&model.bytes);
     if let Some(file) = dsl::weights_file(&text, options) {

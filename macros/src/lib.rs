@@ -1,18 +1,18 @@
-//! `include_model!`: compile an ONNX network where the macro stands.
+//! `model!` and `include_model!`: compile a network where the macro stands.
 //!
 //! Thin on purpose: parse, call the compiler, give tokens or `compile_error!`. A `build.rs` with
 //! [`mobilec::Build`] is the door for large models: it reads the weights from a file, where a macro must
 //! hand them to the compiler as tokens.
 
+mod include;
+mod model;
+
+use mobilec::build;
 use mobilec::driver::{self, Model, Options};
-use mobilec::onnx::ImportOptions;
-use mobilec::{build, files};
 use mobilec_targets::{PORTABLE, Target, X86_64, by_name};
 use proc_macro2::TokenStream;
 use quote::quote;
-use std::path::PathBuf;
-use syn::parse::{Parse, ParseStream};
-use syn::{Ident, LitStr, Token};
+use std::path::{Path, PathBuf};
 
 /// Compiles an ONNX file and puts the module's items here: `run`, `Arena`, `Input`, `Output`, …
 ///
@@ -34,75 +34,67 @@ use syn::{Ident, LitStr, Token};
 /// Every problem of the model, under the path.
 #[proc_macro]
 pub fn include_model(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let arguments = syn::parse_macro_input!(tokens as Arguments);
+    let arguments = syn::parse_macro_input!(tokens as include::Arguments);
     arguments.expand().unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-struct Arguments {
-    path: LitStr,
-    target: Option<(LitStr, &'static Target)>,
-    import: ImportOptions,
+/// Describes a network in the [model language](mobilec::dsl), compiles it and puts it into a module.
+///
+/// ```ignore
+/// mobilec_macros::model! {
+///     /// Is there a person in the picture?
+///     pub mod person(input = [96, 96, 3], classes = 2, activation = relu6, seed = 1) {
+///         conv 3x3 c8 s2 bn relu6;
+///         inverted_residual t1 c8;
+///         inverted_residual t6 c16 n2 s2;
+///         global_avg_pool;
+///         dense classes;
+///     }
+/// }
+/// let mut arena = person::Arena::new();
+/// let scores = person::run(&mut arena, &pixels);
+/// ```
+///
+/// The module has what [`include_model!`] puts in place. `weights = "net.safetensors"`, relative to the
+/// crate's folder, names trained weights; `seed = 1` asks for random ones. `target = "x86-64-avx2"` is as
+/// there.
+///
+/// # Errors
+///
+/// Everything that is wrong, each under the token that is at fault.
+#[proc_macro]
+pub fn model(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    model::expand(&tokens.into()).unwrap_or_else(|errors| model::all_of(&errors)).into()
 }
 
-impl Parse for Arguments {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut arguments = Self { path: input.parse()?, target: None, import: ImportOptions::default() };
-        while !input.is_empty() {
-            input.parse::<Token![,]>()?;
-            if input.is_empty() {
-                break;
-            }
-            let key: Ident = input.parse()?;
-            input.parse::<Token![=]>()?;
-            let value: LitStr = input.parse()?;
-            arguments.set(&key, value)?;
-        }
-        Ok(arguments)
-    }
+/// The folder of the crate that is built, which files are relative to.
+fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default()
 }
 
-impl Arguments {
-    fn set(&mut self, key: &Ident, value: LitStr) -> syn::Result<()> {
-        if key == "target" {
-            let name = value.value();
-            let target =
-                by_name(&name).ok_or_else(|| syn::Error::new(value.span(), build::unknown_target(&name)))?;
-            self.target = Some((value, target));
-            Ok(())
-        } else if key == "input_shape" {
-            let (name, shape) = shape(&value.value())
-                .ok_or_else(|| syn::Error::new(value.span(), "it takes NAME=1,3,224,224"))?;
-            self.import.input_shapes.insert(name, shape);
-            Ok(())
-        } else {
-            Err(syn::Error::new(key.span(), "there are target and input_shape"))
-        }
-    }
+/// Without this, cargo would not notice that a file has changed; no byte of it reaches the binary.
+fn watch(path: &Path) -> TokenStream {
+    let file = path.to_string_lossy().into_owned();
+    quote! { const _: &[u8] = include_bytes!(#file); }
+}
 
-    fn expand(&self) -> syn::Result<TokenStream> {
-        let error = |error: mobilec::Error| syn::Error::new(self.path.span(), error);
-        let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        let path = root.join(self.path.value());
-        let model = files::model(&path, self.import.clone()).map_err(error)?;
-        // Without this, cargo would not notice that the model has changed; no byte of it reaches the binary.
-        let file = path.to_string_lossy().into_owned();
-        let watch = quote! { const _: &[u8] = include_bytes!(#file); };
-        let items = match self.target {
-            Some((_, target)) => module(&model, target).map_err(error)?,
-            None => {
-                let (x86, portable) = (module(&model, &X86_64), module(&model, &PORTABLE));
-                let (x86, portable) = (x86.map_err(error)?, portable.map_err(error)?);
-                quote! {
-                    #[cfg(target_arch = "x86_64")]
-                    mod family { #x86 }
-                    #[cfg(not(target_arch = "x86_64"))]
-                    mod family { #portable }
-                    pub use family::*;
-                }
-            }
-        };
-        Ok(quote! { #watch #items })
+fn target(name: &str) -> mobilec::Result<&'static Target> {
+    by_name(name).ok_or_else(|| build::unknown_target(name))
+}
+
+/// The items of a model's module; without a target, of two.
+fn items(model: &Model, target: Option<&'static Target>) -> mobilec::Result<TokenStream> {
+    if let Some(target) = target {
+        return module(model, target);
     }
+    let (x86, portable) = (module(model, &X86_64)?, module(model, &PORTABLE)?);
+    Ok(quote! {
+        #[cfg(target_arch = "x86_64")]
+        mod family { #x86 }
+        #[cfg(not(target_arch = "x86_64"))]
+        mod family { #portable }
+        pub use family::*;
+    })
 }
 
 fn module(model: &Model, target: &'static Target) -> mobilec::Result<TokenStream> {
@@ -111,10 +103,4 @@ fn module(model: &Model, target: &'static Target) -> mobilec::Result<TokenStream
     source
         .parse()
         .map_err(|error| mobilec::Error::Usage(format!("the emitted module does not parse: {error}")))
-}
-
-fn shape(text: &str) -> Option<(String, Vec<usize>)> {
-    let (name, dims) = text.rsplit_once('=')?;
-    let dims = dims.split(',').map(|d| d.trim().parse().ok()).collect::<Option<Vec<usize>>>()?;
-    (!name.is_empty()).then(|| (name.to_owned(), dims))
 }

@@ -106,6 +106,11 @@ impl Options {
         self.set(&Setting { name: Ident::new(&ident.to_string(), at), value }).map_err(explain)
     }
 
+    /// Where the value of an option stands, if it was given.
+    pub fn span(&self, name: &str) -> Option<Span> {
+        self.spans.get(name).copied()
+    }
+
     /// The numbers that layers may compute with.
     pub(super) fn environment(&self) -> Environment {
         let numbers = [
