@@ -1,0 +1,18 @@
+mobilec_macros::model! {
+    mod net(input = [32, 32, 3], target = "x86-65") {
+        conv 3x3 c8 s2 bn relu;
+    }
+}
+
+mobilec_macros::model! {
+    mod other(input = [32, 32, 3], weights = "nowhere.safetensors") {
+        conv 3x3 c8 s2 bn relu;
+    }
+}
+
+mobilec_macros::model! {
+    mod empty(input = [32, 32, 3]) {
+    }
+}
+
+fn main() {}

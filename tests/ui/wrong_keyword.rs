@@ -1,0 +1,9 @@
+mobilec_macros::model! {
+    mod net(input = [32, 32, 3], seed = 1) {
+        conv 3x3 c8 s2 bn relu;
+        inverted_residul t6 c16;
+        global_avg_pool;
+    }
+}
+
+fn main() {}
