@@ -40,8 +40,9 @@ pub struct Description {
 
 /// The file of weights that a text names, as far as it can be read.
 pub fn weights_file(text: &str, overrides: &[(String, String)]) -> Option<String> {
-    let source = parse::parse(text::tokens(text).ok()?).ok()?;
-    Options::read(&source, overrides).ok()?.weights.file
+    let mut errors = Vec::new();
+    let source = parse::parse(text::tokens(text).ok()?, &mut errors)?;
+    Options::read(&source, overrides, &mut errors).weights.file.filter(|_| errors.is_empty())
 }
 
 /// Reads and builds a network from tokens; `overrides` are options from outside, by name.
@@ -53,8 +54,11 @@ pub fn describe_tokens(
     tokens: TokenStream,
     overrides: &[(String, String)],
 ) -> Result<Description, Vec<syn::Error>> {
-    let source = parse::parse(tokens)?;
-    let options = Options::read(&source, overrides)?;
-    let network = lower::build(&source, &options)?;
-    Ok(Description { source, options, network })
+    let mut errors = Vec::new();
+    let Some(source) = parse::parse(tokens, &mut errors) else { return Err(errors) };
+    let options = Options::read(&source, overrides, &mut errors);
+    match lower::build(&source, &options, &mut errors) {
+        Some(network) => Ok(Description { source, options, network }),
+        None => Err(errors),
+    }
 }

@@ -5,12 +5,6 @@ mobilec_macros::model! {
 }
 
 mobilec_macros::model! {
-    mod other(input = [32, 32, 3], weights = "nowhere.safetensors") {
-        conv 3x3 c8 s2 bn relu;
-    }
-}
-
-mobilec_macros::model! {
     mod empty(input = [32, 32, 3]) {
     }
 }

@@ -153,6 +153,12 @@ impl Builder {
         self.scopes.pop();
     }
 
+    /// A layer could not be read: nothing is known of the present value, and nothing will be said about
+    /// what follows.
+    pub(super) fn forget(&mut self) {
+        self.value = None;
+    }
+
     /// What has not fitted since it was asked last.
     pub(super) fn take_misfits(&mut self) -> Vec<Misfit> {
         std::mem::take(&mut self.misfits)

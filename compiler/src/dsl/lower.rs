@@ -17,8 +17,9 @@ const MAX_DEPTH: usize = 64;
 /// Statements that are run at most; repeats count.
 const MAX_STATEMENTS: usize = 100_000;
 
-/// Builds the network that a syntax tree describes.
-pub(super) fn build(source: &Source, options: &Options) -> Result<Network, Vec<Error>> {
+/// Builds the network that a syntax tree describes. Where `errors` holds some already, layers are missing:
+/// words and arguments are checked as well, but no shapes, of which nothing is known.
+pub(super) fn build(source: &Source, options: &Options, errors: &mut Vec<Error>) -> Option<Network> {
     let mut lowering = Lowering {
         source,
         globals: options.environment(),
@@ -28,14 +29,19 @@ pub(super) fn build(source: &Source, options: &Options) -> Result<Network, Vec<E
         statements: 0,
     };
     lowering.of_options(options);
+    if !errors.is_empty() {
+        lowering.builder.forget();
+    }
     lowering.check_blocks();
     let globals = lowering.globals.clone();
     lowering.body(&source.body, &globals, 0);
-    if !lowering.errors.is_empty() {
-        return Err(lowering.errors);
+    errors.append(&mut lowering.errors);
+    if !errors.is_empty() {
+        return None;
     }
     let whole = |misfit: Misfit| Error::new(place(source, options, misfit.argument), misfit.fault);
-    lowering.builder.complete().map_err(|misfits| misfits.into_iter().map(whole).collect())
+    let network = lowering.builder.complete();
+    network.map_err(|misfits| errors.extend(misfits.into_iter().map(whole))).ok()
 }
 
 /// Where an option stands; the model's name where it does not.
@@ -99,6 +105,7 @@ impl Lowering<'_> {
         } else {
             let message = format!("there is no `{name}`; there are {}", self.known().join(", "));
             self.report(statement, "", statement.word.span(), message);
+            self.builder.forget();
         }
     }
 
@@ -137,7 +144,11 @@ impl Lowering<'_> {
         if !complete && !known {
             self.errors.extend(errors);
         }
-        (complete && needs.iter().all(|need| arguments.flag(need))).then_some(arguments)
+        if complete && needs.iter().all(|need| arguments.flag(need)) {
+            return Some(arguments);
+        }
+        self.builder.forget();
+        None
     }
 
     fn word(&mut self, word: &Word, statement: &Statement, environment: &Environment) {

@@ -61,9 +61,9 @@ const PADDINGS: &[(&str, Padding)] =
 
 impl Options {
     /// What a model's options say, and then those from outside, as text by name.
-    pub(super) fn read(source: &Source, overrides: &[(String, String)]) -> Result<Self, Vec<Error>> {
+    /// What cannot be read is reported and left out.
+    pub(super) fn read(source: &Source, overrides: &[(String, String)], errors: &mut Vec<Error>) -> Self {
         let mut options = Self::default();
-        let mut errors = Vec::new();
         let mut given: Vec<String> = Vec::new();
         for setting in &source.options {
             let name = setting.name.to_string();
@@ -76,7 +76,7 @@ impl Options {
         for (name, text) in overrides {
             errors.extend(options.overrule(name, text).err());
         }
-        if errors.is_empty() { Ok(options) } else { Err(errors) }
+        options
     }
 
     fn set(&mut self, Setting { name, value }: &Setting) -> Result<(), Error> {

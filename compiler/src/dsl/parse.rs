@@ -17,25 +17,14 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 /// Brackets within brackets.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a model.
-///
-/// # Errors
-///
-/// Everything that cannot be read.
-pub fn parse(tokens: TokenStream) -> Result<Source, Vec<Error>> {
+/// Reads a model. What cannot be read is reported and left out; `None` where nothing is left.
+pub fn parse(tokens: TokenStream, errors: &mut Vec<Error>) -> Option<Source> {
     if let Some(deep) = deeper(tokens.clone(), MAX_DEPTH) {
-        return Err(vec![Error::new(deep.span(), format!("brackets more than {MAX_DEPTH} deep"))]);
+        errors.push(Error::new(deep.span(), format!("brackets more than {MAX_DEPTH} deep")));
+        return None;
     }
-    let mut errors = Vec::new();
-    let source = (|input: ParseStream<'_>| source(input, &mut errors)).parse2(tokens);
-    match source {
-        Ok(source) if errors.is_empty() => Ok(source),
-        Ok(_) => Err(errors),
-        Err(error) => {
-            errors.push(error);
-            Err(errors)
-        }
-    }
+    let source = (|input: ParseStream<'_>| source(input, errors)).parse2(tokens);
+    source.map_err(|error| errors.push(error)).ok()
 }
 
 /// Reads the value of an option, as it stands behind `=`.
