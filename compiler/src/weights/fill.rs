@@ -1,6 +1,7 @@
 //! A parameter from named tensors: look up, check, and rearrange as the graph has it.
 
 use super::Tensors;
+use super::model::ABSENT_BIAS;
 use super::names::{Names, Naming};
 use crate::dsl::{BatchNorm, Kind, Network, Parameter};
 use crate::error::Fault;
@@ -18,12 +19,12 @@ pub fn fill(network: &mut Network, parameter: &Parameter, tensors: &Tensors, nam
     match parameter.kind {
         Kind::Conv(node) => {
             let [o, kh, kw, i] = shape(node)[..] else { return Vec::new() };
-            let found = find(tensors, &names.layer, "weight", &[o, i, kh, kw]);
+            let found = find(tensors, names.folded(tensors), "weight", &[o, i, kh, kw]);
             put(network, node, found, |tensor| permuted(tensor, [o, i, kh, kw], [0, 2, 3, 1]))
         }
         Kind::Depthwise(node) => {
             let [kh, kw, o] = shape(node)[..] else { return Vec::new() };
-            let found = find(tensors, &names.layer, "weight", &[o, 1, kh, kw]);
+            let found = find(tensors, names.folded(tensors), "weight", &[o, 1, kh, kw]);
             put(network, node, found, |tensor| permuted(tensor, [o, kh, kw], [1, 2, 0]))
         }
         Kind::Dense(node) => {
@@ -32,7 +33,10 @@ pub fn fill(network: &mut Network, parameter: &Parameter, tensors: &Tensors, nam
             put(network, node, found, |tensor| permuted(tensor, [n, k], [1, 0]))
         }
         Kind::Bias(node) => {
-            let found = find(tensors, &names.layer, "bias", &shape(node));
+            let shape = shape(node);
+            let absent = find(tensors, &names.layer, ABSENT_BIAS, &shape);
+            let found =
+                find(tensors, &names.layer, "bias", &shape).or_else(|fault| absent.map_err(|_| fault));
             put(network, node, found, Some)
         }
         Kind::LayerScale(node) => {
@@ -43,6 +47,17 @@ pub fn fill(network: &mut Network, parameter: &Parameter, tensors: &Tensors, nam
             let channels = network.graph.ty(scale).elements();
             norm(network, [node, scale, shift], tensors, &names, channels)
         }
+    }
+}
+
+impl Names {
+    /// The layer that has a convolution's weight. PyTorch's dynamo exporter puts a batch-norm into the
+    /// convolution before it and gives what is left the batch-norm's module.
+    fn folded(&self, tensors: &Tensors) -> &str {
+        let has = |layer: &str, rank: usize| {
+            tensors.get(&format!("{layer}.weight")).is_some_and(|tensor| tensor.ty.rank() > rank)
+        };
+        if !has(&self.layer, 0) && has(&self.norm, 1) { &self.norm } else { &self.layer }
     }
 }
 
@@ -102,6 +117,10 @@ fn norm(
     names: &Names,
     channels: usize,
 ) -> Vec<Fault> {
+    if names.layer != names.norm && names.folded(tensors) == names.norm {
+        network.fill(scale, Tensor::from_f32([channels], &vec![1.0; channels]));
+        return put(network, shift, find(tensors, &names.norm, "bias", &[channels]), Some);
+    }
     let has = |layer: &str, word: &str| tensors.contains_key(&format!("{layer}.{word}"));
     let statistics = ["running_mean", "running_var"].map(|word| has(&names.norm, word));
     if !has(&names.norm, "weight") && statistics == [false; 2] {

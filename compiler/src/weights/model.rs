@@ -13,6 +13,9 @@ use crate::ops::{Operator as _, binary::BinaryOp};
 use crate::reference::Array;
 use crate::tensor::{Tensor, dims};
 
+/// The word of the zeros that a layer without a bias gets: exporters drop a bias of zeros.
+pub(super) const ABSENT_BIAS: &str = "absent_bias";
+
 /// The trained tensors of a graph, in PyTorch's shapes. Nodes without a module go by their own name.
 pub fn of_graph(graph: &Graph) -> Tensors {
     let mut tensors = Tensors::new();
@@ -24,6 +27,12 @@ pub fn of_graph(graph: &Graph) -> Tensors {
             }
         };
         let constant = |slot: usize| graph.operand(node, slot).and_then(|n| graph.tensor(n)).cloned();
+        if let Op::Conv2d(_) | Op::Depthwise(_) | Op::Dense(_) = graph.op(node)
+            && graph.operand(node, 2).is_none()
+        {
+            let channels = graph.ty(node).shape.last();
+            put(ABSENT_BIAS, channels.map(|&n| Tensor::from_f32([n], &vec![0.0; n])));
+        }
         match graph.op(node) {
             Op::Conv2d(_) => {
                 put("weight", constant(1).and_then(|weight| transposed(&weight, &[0, 3, 1, 2])));
