@@ -23,7 +23,8 @@
 //! ```
 //!
 //! A statement is a word, its arguments in any order, and `;`. `name: word …;` gives the layer a name, by
-//! which [weights](crate::weights) are found. Numbers may be expressions in parentheses: `c(in * 2)`.
+//! which [weights](crate::weights) are found. Behind `=` a number may be
+//! an expression: `c = in * 2`.
 //!
 //! | word | arguments | is |
 //! |---|---|---|

@@ -116,6 +116,7 @@ pub fn fuse(graph: &mut Graph) -> Result<Vec<Note>, Fault> {
     }
     // An affine that went away may have stood between a padding and its window.
     passes::absorb(graph)?;
+    passes::drop_zeros(graph)?;
     verify::check(graph, Phase::Fused)?;
     fired.extend(refused);
     Ok(fired)

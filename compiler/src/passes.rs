@@ -10,6 +10,7 @@
 //! equal models become equal graphs.
 
 mod affine;
+mod bias;
 mod dense;
 mod duplicates;
 mod entry;
@@ -28,6 +29,7 @@ use crate::error::Fault;
 use crate::fusions::Note;
 use crate::graph::{Graph, NodeId, Phase, verify};
 pub(crate) use affine::Channels;
+pub(crate) use bias::drop_zeros;
 pub(crate) use fold::foldable;
 pub(crate) use noop::same_as;
 pub(crate) use pad::{absorb, absorbed};

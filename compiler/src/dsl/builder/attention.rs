@@ -27,6 +27,7 @@ impl Builder {
             let normed = builder.normalise(Part::Norm, x, "")?;
             let query = builder.query(normed, &block)?;
             let key = builder.shared([Part::KeyDown, Part::Key], normed, block.key, block.kv_stride)?;
+            let key = builder.half_scaled(Part::Key, key, block.key)?;
             let value =
                 builder.shared([Part::ValueDown, Part::Value], normed, block.value, block.kv_stride)?;
             let mixed = builder.attend(query, key, value, &block)?;
@@ -59,10 +60,16 @@ impl Builder {
             x = self.normalise(Part::QueryDown, x, ".bn")?;
         }
         let query = self.linear(Part::Query, x, channels)?;
-        let name = self.layer(Part::Query) + ".scale";
-        let factor = Tensor::from_f32([], &[(1.0 / (block.key as f64).sqrt()) as f32]);
+        self.half_scaled(Part::Query, query, block.key)
+    }
+
+    /// Query or key over `⁴√key`: together that is the `√key` that their product is divided by. Split like
+    /// this, as PyTorch has it, neither leaves the range in which the other lies.
+    fn half_scaled(&mut self, part: Part, x: NodeId, key: usize) -> Result<NodeId, Refusal> {
+        let name = self.layer(part) + ".scale";
+        let factor = Tensor::from_f32([], &[(1.0 / (key as f64).sqrt()).sqrt() as f32]);
         let factor = self.graph.add_constant(name.clone(), factor);
-        self.op(&name, Binary::new(BinaryOp::Mul), &[query, factor])
+        self.op(&name, Binary::new(BinaryOp::Mul), &[x, factor])
     }
 
     /// Key or value `[1, H, W, channels]`, from fewer positions where there is a stride.
@@ -88,24 +95,24 @@ impl Builder {
         };
         let rows = height * width * block.heads;
         let query =
-            self.op(&name(self, "query.rows"), Reshape { shape: vec![n, rows, block.key] }, &[query])?;
+            self.op(&name(self, "query.rows"), Reshape { shape: vec![n, 1, rows, block.key] }, &[query])?;
         let key = self.positions(&name(self, "key.rows"), key)?;
         let value = self.positions(&name(self, "value.rows"), value)?;
-        let columns = Transpose { permutation: vec![0, 2, 1] };
+        let columns = Transpose { permutation: vec![0, 1, 3, 2] };
         let key = self.op(&name(self, "key.columns"), columns, &[key])?;
         let scores = self.op(&name(self, "scores"), MatMul {}, &[query, key])?;
-        let shares = self.op(&name(self, "softmax"), Softmax { axis: 2, log: false }, &[scores])?;
+        let shares = self.op(&name(self, "softmax"), Softmax { axis: 3, log: false }, &[scores])?;
         let mixed = self.op(&name(self, "mixed"), MatMul {}, &[shares, value])?;
         let shape = vec![n, height, width, block.heads.saturating_mul(block.value)];
         self.op(&name(self, "map"), Reshape { shape }, &[mixed])
     }
 
-    /// `[1, H, W, C]` as `[1, H·W, C]`.
+    /// `[1, H, W, C]` as `[1, 1, H·W, C]`.
     fn positions(&mut self, name: &str, map: NodeId) -> Result<NodeId, Refusal> {
         let [n, height, width, channels] = self.graph.ty(map).shape[..] else {
             return Err(("", Fault::bug("key and value are maps")));
         };
-        self.op(name, Reshape { shape: vec![n, height * width, channels] }, &[map])
+        self.op(name, Reshape { shape: vec![n, 1, height * width, channels] }, &[map])
     }
 
     /// A map that is `factor` times as high and wide, linearly, pixels taken as squares.
