@@ -19,6 +19,7 @@ mod model;
 mod names;
 mod random;
 mod safetensors;
+mod save;
 
 use crate::dsl::{Network, Options, Parameter, WeightsOptions};
 use crate::error::{Error, Fault, Problem};
@@ -29,6 +30,7 @@ pub use model::of_graph;
 pub use names::{Naming, of_network};
 pub use random::Random;
 pub use safetensors::read as read_safetensors;
+pub use save::{tensors, to_safetensors};
 use std::collections::BTreeMap;
 
 /// Tensors by name.
@@ -102,4 +104,98 @@ pub fn chosen(
 fn problem(network: &Network, parameter: &Parameter, fault: Fault) -> Problem {
     let operator = network.blocks[parameter.block].word.to_owned();
     Problem { node: network.layer(parameter), operator, module: None, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsl::describe;
+    use crate::reference::Array;
+
+    /// Every kind of parameter.
+    const TEXT: &str = "
+        block twice(c) {
+            residual { depthwise 3x3 bias relu; batch_norm; layer_scale; }
+            pointwise c=c bn relu;
+        }
+        mod net(input = [8, 8, 3], activation = relu) {
+            stem: conv 3x3 c8 s2 bn relu;
+            inverted_residual t2 c8 se;
+            twice c16;
+            mqa h2 k4 v4 kv2 layer_scale;
+            uib t2 c16 start=3x3 layer_scale;
+            global_avg_pool;
+            dense 4;
+        }";
+
+    fn network() -> Network {
+        describe("net", TEXT, &[]).unwrap().network
+    }
+
+    fn seeded() -> Network {
+        let mut network = network();
+        Weights::Seed(5).load(&mut network).unwrap();
+        network
+    }
+
+    #[test]
+    fn tensors_come_back_through_a_safetensors_file() {
+        let seeded = seeded();
+        let read = read_safetensors("net.safetensors", &to_safetensors(&seeded).unwrap().into()).unwrap();
+        for name in ["stem.weight", "stem.bn.running_var", "twice_2.depthwise_0.bias", "mqa_3.norm.weight"] {
+            assert!(read.contains_key(name), "{name} of {:?}", read.keys());
+        }
+        let mut loaded = network();
+        Weights::Tensors(read, Naming::Own).load(&mut loaded).unwrap();
+        assert_eq!(loaded.graph.text(), seeded.graph.text());
+    }
+
+    #[test]
+    fn tensors_come_back_through_an_export() {
+        let seeded = seeded();
+        let exported = Bytes::from(seeded.to_onnx().unwrap());
+        let mut loaded = network();
+        let imported = onnx::import("net.onnx", exported, &ImportOptions::default()).unwrap();
+        let tensors = of_graph(&imported.graph);
+        Weights::Tensors(tensors, Naming::Own).load(&mut loaded).unwrap();
+        assert_eq!(loaded.graph.text(), seeded.graph.text());
+    }
+
+    #[test]
+    fn what_is_missing_or_misshapen_is_told_all_at_once() {
+        let mut tensors = tensors(&seeded()).unwrap();
+        tensors.remove("stem.weight");
+        tensors.remove("mqa_3.norm.running_mean");
+        tensors.insert("dense_6.bias".into(), Tensor::from_f32([3], &[0.0; 3]));
+        tensors
+            .insert("inverted_residual_1.expand.weight".into(), Tensor::from_f32([8, 16, 1, 1], &[0.0; 128]));
+        let error = Weights::Tensors(tensors, Naming::Own).load(&mut network()).unwrap_err().to_string();
+        for told in [
+            "4 tensors of net",
+            "tensor stem.weight is missing; it would be f32[8,3,3,3]",
+            "tensor mqa_3.norm.running_mean is missing",
+            "tensor dense_6.bias is f32[3]; the layer takes f32[4]",
+            "tensor inverted_residual_1.expand.weight is f32[8,16,1,1]; the layer takes f32[16,8,1,1]",
+        ] {
+            assert!(error.contains(told), "{told} in {error}");
+        }
+    }
+
+    #[test]
+    fn activations_of_random_networks_stay_within_bounds() {
+        let largest = |name: &str| {
+            let options = [("rho".to_owned(), "32".to_owned()), ("alpha".to_owned(), "0.25".to_owned())];
+            let mut network = crate::zoo::by_name(name).unwrap().describe(&options).unwrap().network;
+            Weights::Seed(1).load(&mut network).unwrap();
+            let ty = network.graph.ty(network.graph.inputs()[0]).clone();
+            let values = (0..ty.elements()).map(|i| (i % 17) as f64 / 8.0 - 1.0).collect();
+            let trace = crate::reference::run(&network.graph, &[Array::float(ty.shape, values)]).unwrap();
+            let (_, output) = &network.graph.outputs()[0];
+            trace[output].floats().iter().fold(0.0_f64, |m, v| m.max(v.abs()))
+        };
+        for name in ["MobileNetV1", "MobileNetV2", "MobileNetV3Small", "MobileNetV4ConvSmall"] {
+            let largest = largest(name);
+            assert!((0.1..100.0).contains(&largest), "{name}: {largest}");
+        }
+    }
 }

@@ -4,15 +4,15 @@ use clap::Args;
 use mobilec::driver::{self, Language};
 use mobilec::error::Fault;
 use mobilec::onnx::ImportOptions;
-use mobilec::{Error, Result, files};
+use mobilec::{Error, Result, files, weights};
 use std::path::PathBuf;
 
-/// Writes a network as an ONNX file, for Netron or ONNX Runtime.
+/// Writes a network as an ONNX file, for Netron or ONNX Runtime; or its weights as a safetensors file.
 #[derive(Args)]
 pub struct Export {
     /// A .mobilec file, or zoo:NAME?alpha=0.35&rho=96&layout=nchw&seed=1
     model: String,
-    /// The file to write
+    /// The file to write; one that ends in .safetensors gets the weights, by the names that `weights` expects
     #[arg(long, value_name = "M.onnx")]
     out: PathBuf,
 }
@@ -29,7 +29,9 @@ impl Export {
             eprintln!("note: {note}");
         }
         let refuse = |fault: Fault| Error::whole(format!("{} cannot be exported", model.name), fault);
-        let bytes = network.to_onnx().map_err(refuse)?;
+        let weights = self.out.extension().is_some_and(|extension| extension == "safetensors");
+        let bytes = if weights { weights::to_safetensors(&network) } else { network.to_onnx() };
+        let bytes = bytes.map_err(refuse)?;
         files::write(&self.out, &bytes)?;
         eprintln!("wrote {} ({} bytes)", self.out.display(), bytes.len());
         Ok(())

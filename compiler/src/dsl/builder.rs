@@ -57,6 +57,8 @@ pub struct Builder {
     rate: usize,
     scopes: Vec<Scope>,
     label: Option<String>,
+    /// Elements of all weights so far.
+    weights: usize,
     misfits: Vec<Misfit>,
 }
 
@@ -75,6 +77,7 @@ impl Builder {
             rate: 1,
             scopes: vec![Scope::default()],
             label: None,
+            weights: 0,
             misfits: Vec::new(),
         };
         match builder.add_input() {

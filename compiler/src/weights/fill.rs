@@ -3,6 +3,7 @@
 use super::Tensors;
 use super::model::ABSENT_BIAS;
 use super::names::{Names, Naming};
+use super::save::permuted;
 use crate::dsl::{BatchNorm, Kind, Network, Parameter};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -20,17 +21,17 @@ pub fn fill(network: &mut Network, parameter: &Parameter, tensors: &Tensors, nam
         Kind::Conv(node) => {
             let [o, kh, kw, i] = shape(node)[..] else { return Vec::new() };
             let found = find(tensors, names.folded(tensors), "weight", &[o, i, kh, kw]);
-            put(network, node, found, |tensor| permuted(tensor, [o, i, kh, kw], [0, 2, 3, 1]))
+            put(network, node, found, |tensor| arranged(&tensor, [o, i, kh, kw], [0, 2, 3, 1]))
         }
         Kind::Depthwise(node) => {
             let [kh, kw, o] = shape(node)[..] else { return Vec::new() };
             let found = find(tensors, names.folded(tensors), "weight", &[o, 1, kh, kw]);
-            put(network, node, found, |tensor| permuted(tensor, [o, kh, kw], [1, 2, 0]))
+            put(network, node, found, |tensor| arranged(&tensor, [o, kh, kw], [1, 2, 0]))
         }
         Kind::Dense(node) => {
             let [k, n] = shape(node)[..] else { return Vec::new() };
             let found = find(tensors, &names.layer, "weight", &[n, k]);
-            put(network, node, found, |tensor| permuted(tensor, [n, k], [1, 0]))
+            put(network, node, found, |tensor| arranged(&tensor, [n, k], [1, 0]))
         }
         Kind::Bias(node) => {
             let shape = shape(node);
@@ -74,23 +75,8 @@ fn find(tensors: &Tensors, layer: &str, word: &str, shape: &[usize]) -> Result<T
     reshaped.ok_or_else(|| Fault::model(format!("tensor {name} is {}; the layer takes {wanted}", tensor.ty)))
 }
 
-fn permuted<const N: usize>(tensor: Tensor, shape: [usize; N], order: [usize; N]) -> Option<Tensor> {
-    let input = Array::from(&tensor.reshaped(shape)?);
-    let mut strides = [1; N];
-    for axis in (1..N).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
-    }
-    let ty = TensorType::f32(order.map(|axis| shape[axis]));
-    let out = ty.shape.clone();
-    let source = |mut at: usize| {
-        let mut from = 0;
-        for (&axis, &length) in order.iter().zip(&out).rev() {
-            from += at % length * strides[axis];
-            at /= length;
-        }
-        from
-    };
-    Some(Tensor::from(&input.gather(ty, source)))
+fn arranged<const N: usize>(tensor: &Tensor, shape: [usize; N], order: [usize; N]) -> Option<Tensor> {
+    permuted(&tensor.reshaped(shape)?, &order).ok()
 }
 
 fn put(

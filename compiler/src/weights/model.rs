@@ -6,12 +6,11 @@
 //! that is still there gives `scale` and `shift`.
 
 use super::Tensors;
+use super::save::permuted;
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
-use crate::ops::transpose::Transpose;
-use crate::ops::{Operator as _, binary::BinaryOp};
-use crate::reference::Array;
-use crate::tensor::{Tensor, dims};
+use crate::ops::binary::BinaryOp;
+use crate::tensor::Tensor;
 
 /// The word of the zeros that a layer without a bias gets: exporters drop a bias of zeros.
 pub(super) const ABSENT_BIAS: &str = "absent_bias";
@@ -35,15 +34,15 @@ pub fn of_graph(graph: &Graph) -> Tensors {
         }
         match graph.op(node) {
             Op::Conv2d(_) => {
-                put("weight", constant(1).and_then(|weight| transposed(&weight, &[0, 3, 1, 2])));
+                put("weight", constant(1).and_then(|weight| permuted(&weight, &[0, 3, 1, 2]).ok()));
                 put("bias", constant(2));
             }
             Op::Depthwise(_) => {
-                put("weight", constant(1).and_then(|weight| transposed(&weight, &[2, 0, 1])));
+                put("weight", constant(1).and_then(|weight| permuted(&weight, &[2, 0, 1]).ok()));
                 put("bias", constant(2));
             }
             Op::Dense(_) => {
-                put("weight", constant(1).and_then(|weight| transposed(&weight, &[1, 0])));
+                put("weight", constant(1).and_then(|weight| permuted(&weight, &[1, 0]).ok()));
                 put("bias", constant(2));
             }
             Op::Affine(_) => {
@@ -65,11 +64,4 @@ fn factors(graph: &Graph, product: NodeId) -> Option<Tensor> {
     let constant = graph.operands(product).into_iter().find_map(|n| graph.tensor(n))?;
     let long = constant.ty.shape.iter().filter(|&&d| d != 1).count();
     (long == 1).then(|| constant.clone())
-}
-
-fn transposed(weight: &Tensor, permutation: &[usize]) -> Option<Tensor> {
-    debug_assert_eq!(weight.ty.rank(), permutation.len(), "{}", dims(&weight.ty.shape));
-    let op = Transpose { permutation: permutation.to_vec() };
-    let ty = op.infer(std::slice::from_ref(&weight.ty)).ok()?;
-    Some(Tensor::from(&op.eval(&[&Array::from(weight)], &ty)))
 }

@@ -43,6 +43,15 @@ impl Naming {
         }
     }
 
+    /// Its word.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Torchvision => "torchvision",
+            Self::Timm => "timm",
+        }
+    }
+
     /// What is to be said when weights of that kind meet a network that is built as others build theirs.
     pub(super) fn caution(self, settings: &Settings) -> Option<String> {
         let theirs = match self {
@@ -63,7 +72,7 @@ impl Naming {
             Self::Timm => timm(network, parameter),
         };
         found.ok_or_else(|| {
-            Fault::unsupported(format!("its name among {self:?}'s is not known")).help(
+            Fault::unsupported(format!("its name in {} is not known", self.word())).help(
                 "call the tensors by their own names, or take a network of the zoo that they have as well",
             )
         })
@@ -79,7 +88,8 @@ fn own(network: &Network, parameter: &Parameter, layer: String) -> Names {
     Names { layer, norm, scale, scale_word: "weight" }
 }
 
-/// Lengths of the stages that a network has in timm; its stem comes before them.
+/// Lengths of the stages that a network has in timm; its stem comes before them. timm's EdgeTPU of V3 is
+/// not among them: it has an activation more than TensorFlow's.
 #[rustfmt::skip]
 const TIMM: &[(&str, &[usize])] = &[
     ("MobileNetV1",                       &[1, 2, 2, 6, 2]),
@@ -88,7 +98,6 @@ const TIMM: &[(&str, &[usize])] = &[
     ("MobileNetV3Small",                  &[1, 2, 3, 2, 3, 1]),
     ("MobileNetV3LargeMinimalistic",      &[1, 2, 3, 4, 2, 3, 1]),
     ("MobileNetV3SmallMinimalistic",      &[1, 2, 3, 2, 3, 1]),
-    ("MobileNetV3EdgeTPU",                &[1, 4, 4, 4, 4, 4, 1]),
     ("MobileNetV4ConvSmall",              &[2, 2, 6, 6, 1]),
     ("MobileNetV4ConvMedium",             &[1, 2, 8, 11, 1]),
     ("MobileNetV4ConvLarge",              &[1, 2, 11, 13, 1]),
@@ -222,4 +231,80 @@ fn stage(stages: &[usize], mut at: usize) -> Option<String> {
         at -= length;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zoo;
+
+    /// The names of some layers, as they stand in the state dictionaries of the networks' models.
+    fn check(naming: Naming, network: &str, expected: &[(&str, &str, &str)]) {
+        let network = zoo::by_name(network).unwrap().describe(&[]).unwrap().network;
+        for (layer, name, norm) in expected {
+            let parameter = network.parameters.iter().find(|p| network.layer(p) == *layer).unwrap();
+            let names = naming.names(&network, parameter).unwrap();
+            assert_eq!((&*names.layer, &*names.norm), (*name, *norm), "{layer}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn torchvision_numbers_the_layers_of_a_sequence() {
+        check(Naming::Torchvision, "MobileNetV2", &[
+            ("conv_0",                        "features.0.0",         "features.0.1"),
+            ("inverted_residual_1.depthwise", "features.1.conv.0.0",  "features.1.conv.0.1"),
+            ("inverted_residual_1.project",   "features.1.conv.1",    "features.1.conv.2"),
+            ("inverted_residual_7.expand",    "features.7.conv.0.0",  "features.7.conv.0.1"),
+            ("inverted_residual_7.depthwise", "features.7.conv.1.0",  "features.7.conv.1.1"),
+            ("inverted_residual_7.project",   "features.7.conv.2",    "features.7.conv.3"),
+            ("pointwise_18",                  "features.18.0",        "features.18.1"),
+            ("dense_20",                      "classifier.1",         ""),
+        ]);
+        check(Naming::Torchvision, "MobileNetV3Small", &[
+            ("inverted_residual_1.depthwise", "features.1.block.0.0", "features.1.block.0.1"),
+            ("inverted_residual_1.se.reduce", "features.1.block.1.fc1", ""),
+            ("inverted_residual_1.project",   "features.1.block.2.0", "features.1.block.2.1"),
+            ("inverted_residual_4.se.expand", "features.4.block.2.fc2", ""),
+            ("inverted_residual_4.project",   "features.4.block.3.0", "features.4.block.3.1"),
+            ("pointwise_14",                  "classifier.0",         ""),
+            ("dense_15",                      "classifier.3",         ""),
+        ]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn timm_counts_stages_and_blocks() {
+        check(Naming::Timm, "MobileNetV1", &[
+            ("conv_0",                "conv_stem",           "bn1"),
+            ("separable_5.depthwise", "blocks.2.1.conv_dw",  "blocks.2.1.bn1"),
+            ("separable_5.pointwise", "blocks.2.1.conv_pw",  "blocks.2.1.bn2"),
+            ("dense_15",              "classifier",          ""),
+        ]);
+        check(Naming::Timm, "MobileNetV3Large", &[
+            ("inverted_residual_1.depthwise", "blocks.0.0.conv_dw", "blocks.0.0.bn1"),
+            ("inverted_residual_1.project",   "blocks.0.0.conv_pw", "blocks.0.0.bn2"),
+            ("inverted_residual_4.expand",    "blocks.2.0.conv_pw", "blocks.2.0.bn1"),
+            ("inverted_residual_4.project",   "blocks.2.0.conv_pwl", "blocks.2.0.bn3"),
+            ("pointwise_16",                  "blocks.6.0.conv",    "blocks.6.0.bn1"),
+            ("pointwise_18",                  "conv_head",          "norm_head"),
+        ]);
+        check(Naming::Timm, "MobileNetV4HybridMedium", &[
+            ("fused_inverted_residual_1.expand", "blocks.0.0.conv_exp",              "blocks.0.0.bn1"),
+            ("uib_2.middle",                     "blocks.1.0.dw_mid.conv",           "blocks.1.0.dw_mid.bn"),
+            ("mqa_8.norm",                       "blocks.2.4.norm",                  "blocks.2.4.norm"),
+            ("mqa_8.key_down",                   "blocks.2.4.attn.key.down_conv",    "blocks.2.4.attn.key.norm"),
+            ("mqa_30.output",                    "blocks.3.14.attn.output.proj",     "blocks.3.14."),
+            ("pointwise_34",                     "conv_head",                        "norm_head"),
+        ]);
+    }
+
+    #[test]
+    fn networks_that_others_do_not_have_are_told_so() {
+        let network = zoo::by_name("MobileNetMultiMAX").unwrap().describe(&[]).unwrap().network;
+        let unknown = Naming::Timm.names(&network, &network.parameters[0]).err().unwrap();
+        assert!(unknown.message.contains("timm"), "{unknown}");
+        assert_eq!(of_network("MobileNetV2"), [Naming::Torchvision, Naming::Timm]);
+        assert!(of_network("MobileNetMultiMAX").is_empty());
+    }
 }

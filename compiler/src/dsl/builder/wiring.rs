@@ -14,6 +14,9 @@ use crate::ops::window::Window;
 use crate::ops::{self, Op};
 use crate::tensor::{DType, Tensor, TensorType};
 
+/// Weights of the largest network, in elements: 2 GiB. A text of one line may ask for any number.
+const MAX_WEIGHTS: usize = 1 << 29;
+
 /// Which blocks dilate where output stride takes strides away.
 ///
 /// The three rules are those of TensorFlow's networks: see [`Builder::place`].
@@ -60,6 +63,13 @@ impl Builder {
     /// Adds a constant of zeros, for weights to come.
     fn zeros(&mut self, name: String, shape: &[usize]) -> Result<NodeId, Refusal> {
         let ty = TensorType::checked(DType::F32, shape).map_err(|fault| ("", fault))?;
+        self.weights = self.weights.saturating_add(ty.elements());
+        if self.weights > MAX_WEIGHTS {
+            return Err((
+                "",
+                Fault::unsupported(format!("more than {MAX_WEIGHTS} weights, with {ty} of this layer")),
+            ));
+        }
         let tensor = Tensor::new(ty.clone(), vec![0; ty.bytes()].into());
         let tensor = tensor.ok_or_else(|| ("", Fault::bug(format!("zeros of {ty}"))))?;
         Ok(self.graph.add_constant(name, tensor))
