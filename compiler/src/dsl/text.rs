@@ -141,7 +141,7 @@ mod tests {
         check(&format!("conv 3x3 c = {deep}1;"),                 "brackets");
         let deep = format!("{}1{}", "(".repeat(200), ")".repeat(200));
         check(&format!("conv 3x3 c = {deep};"),                  "brackets");
-        check(&format!("conv 3x3 c = {}1;", "-".repeat(1)),      "a width of -1");
+        check("conv 3x3 c = -1;",                                "a width of -1");
     }
 
     /// Pieces that texts are made of, and some that they are not.
