@@ -5,7 +5,6 @@ use super::samples::{InputArguments, Sample};
 use clap::Args;
 use mobilec::driver::Compiled;
 use mobilec::error::Fault;
-use mobilec::harness::Program;
 use mobilec::reference::{self, Array};
 use mobilec::tensor::{Tensor, TensorType};
 use mobilec::{Error, Result, files};
@@ -83,12 +82,14 @@ impl Check {
         let source = self.model.open()?;
         let compiled = model::compile(&source, target, &self.plan, true)?;
         let samples = self.input.load_or_random(&compiled.plan.inputs)?;
+        let want = self.expect.as_deref().map(files::read_npy).transpose()?;
         let program = model::build(&compiled, true)?;
         let mut ok = true;
         let mut objects = Vec::new();
         for (at, sample) in samples.iter().enumerate() {
-            let (layers, outputs) = self.compare(&compiled, &program, sample)?;
-            let expected = self.expected(&compiled, &program, sample, at)?;
+            let observed = program.observe(&sample.bytes())?;
+            let (layers, outputs) = Self::compare(&compiled, sample, &observed)?;
+            let expected = self.expected(&compiled, &observed, want.as_ref(), at)?;
             let worst = outputs.iter().chain(&expected).chain(layers.iter().map(|(_, d)| d));
             let passes = worst.clone().all(|difference| difference.passes(self.tolerance));
             ok &= passes;
@@ -111,12 +112,11 @@ impl Check {
     }
 
     /// Each layer against the fused graph, and the outputs against the graph as imported.
-    fn compare(&self, compiled: &Compiled, program: &Program, sample: &Sample) -> Result<Differences> {
+    fn compare(compiled: &Compiled, sample: &Sample, observed: &[(usize, Vec<u8>)]) -> Result<Differences> {
         let arrays: Vec<Array> = sample.tensors.iter().map(Array::from).collect();
         let refused = |fault| Error::whole("the reference interpreter refuses the input", fault);
         let fused = reference::run(&compiled.fused, &arrays).map_err(refused)?;
         let imported = reference::run(&compiled.imported, &arrays).map_err(refused)?;
-        let observed = program.observe(&sample.bytes())?;
         let mut layers = Vec::new();
         for (at, layer) in compiled.plan.layers.iter().enumerate() {
             let Some(want) = fused.get(&layer.node) else { continue };
@@ -125,7 +125,7 @@ impl Check {
             let got = as_tensor(value.unwrap_or_default(), &layer.output)?;
             layers.push((layer.name.clone(), Difference::between(&got, &want.to_floats())));
         }
-        let values = observed_outputs(compiled, &observed)?;
+        let values = observed_outputs(compiled, observed)?;
         let outputs = compiled
             .imported
             .outputs()
@@ -136,18 +136,16 @@ impl Check {
         Ok((layers, outputs))
     }
 
+    /// The first output of sample `at` against its part of the expected tensor.
     fn expected(
         &self,
         compiled: &Compiled,
-        program: &Program,
-        sample: &Sample,
+        observed: &[(usize, Vec<u8>)],
+        want: Option<&Tensor>,
         at: usize,
     ) -> Result<Option<Difference>> {
-        let Some(path) = &self.expect else { return Ok(None) };
-        let want = files::read_npy(path)?;
-        let observed = program.observe(&sample.bytes())?;
-        let got = observed_outputs(compiled, &observed)?.into_iter().next();
-        let Some(got) = got else { return Ok(None) };
+        let (Some(want), Some(path)) = (want, &self.expect) else { return Ok(None) };
+        let Some(got) = observed_outputs(compiled, observed)?.into_iter().next() else { return Ok(None) };
         let count = got.ty.elements();
         let values = want.to_f64();
         match values.get(at * count..(at + 1) * count) {
