@@ -2,8 +2,10 @@
 # Sets up what the tests need and runs all of them:
 #   - Rust for aarch64 and Cortex-M, and QEMU (tests/cross/setup.sh), into target/cross
 #   - Python with ONNX Runtime, as an oracle, into target/oracle
+#   - what PyTorch's exporters write (tests/exporters/setup.sh: 3 GB are downloaded for it), into target/exports
 #   - formatting, clippy, documentation, every test
 # MOBILEC_MODELS may name a folder with more trained networks; tests that want it say when they skip.
+# MOBILEC_EXPORTS may name a folder that tests/exporters/export.py wrote; none are made then.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,6 +21,12 @@ if ! cmp -s tests/oracle/requirements.txt "$oracle/requirements.txt"; then
     "$oracle/bin/pip" install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
     cp tests/oracle/requirements.txt "$oracle/requirements.txt"
 fi
+
+if [ -z "${MOBILEC_EXPORTS:-}" ]; then
+    tests/exporters/setup.sh target/exports
+    MOBILEC_EXPORTS=$PWD/target/exports
+fi
+export MOBILEC_EXPORTS
 
 export MOBILEC_CROSS_ENV="$PWD/target/cross/env.sh"
 export MOBILEC_PYTHON="$oracle/bin/python"

@@ -10,6 +10,8 @@ stay of order one through the whole network. For every export there are three fi
     NAME.input.npy     f32, in the model's own layout
     NAME.output.npy    f32, ONNX Runtime's answer
 
+and for every PyTorch model MODEL.safetensors, its parameters by their own names.
+
 With NAMEs, only models whose file name starts with one of them are written. An export that fails is
 reported and does not stop the others; the exit status is then 1.
 """

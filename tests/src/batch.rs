@@ -5,6 +5,7 @@ use mobilec::codegen::output_fields;
 use mobilec::driver::Compiled;
 use mobilec::plan::Port;
 use mobilec::tensor::DType;
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +17,7 @@ use std::{env, fs};
 /// # Panics
 ///
 /// On modules that do not build or run.
-pub fn run(name: &str, cases: &[(Compiled, Vec<u8>)]) -> Vec<Vec<u8>> {
+pub fn run<C: Borrow<Compiled>>(name: &str, cases: &[(C, Vec<u8>)]) -> Vec<Vec<u8>> {
     let folder = crate::here().join("../target/batch").join(name);
     write(name, &folder, cases);
     let inputs: Vec<u8> = cases.iter().flat_map(|(_, input)| input.iter().copied()).collect();
@@ -30,15 +31,16 @@ pub fn run(name: &str, cases: &[(Compiled, Vec<u8>)]) -> Vec<Vec<u8>> {
     assert!(status.success(), "the modules of {name} do not build or run");
     let outputs = fs::read(folder.join("outputs.bin")).expect("outputs.bin");
     let mut rest = &outputs[..];
-    let mut take = |(compiled, _): &(Compiled, Vec<u8>)| {
-        let (head, tail) = rest.split_at(compiled.plan.outputs.iter().map(|port| port.ty.bytes()).sum());
+    let mut take = |(compiled, _): &(C, Vec<u8>)| {
+        let (head, tail) =
+            rest.split_at(compiled.borrow().plan.outputs.iter().map(|port| port.ty.bytes()).sum());
         rest = tail;
         head.to_vec()
     };
     cases.iter().map(&mut take).collect()
 }
 
-fn write(name: &str, folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
+fn write<C: Borrow<Compiled>>(name: &str, folder: &Path, cases: &[(C, Vec<u8>)]) {
     let source = folder.join("src");
     fs::create_dir_all(&source).expect("a folder in target");
     let runtime = crate::here().join("../runtime");
@@ -46,7 +48,7 @@ fn write(name: &str, folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
     let manifest = MANIFEST.replace("{name}", name).replace("{runtime}", &runtime);
     fs::write(folder.join("Cargo.toml"), manifest).expect("Cargo.toml");
     for (n, (compiled, _)) in cases.iter().enumerate() {
-        let module = compiled.module();
+        let module = compiled.borrow().module();
         fs::write(source.join(format!("net{n}.rs")), module.source).expect("a module");
         fs::write(source.join(format!("net{n}.weights.bin")), module.weights).expect("weights");
     }
@@ -54,13 +56,13 @@ fn write(name: &str, folder: &Path, cases: &[(Compiled, Vec<u8>)]) {
 }
 
 /// The program: reads all inputs, calls all modules, writes all outputs.
-fn main(cases: &[(Compiled, Vec<u8>)]) -> String {
+fn main<C: Borrow<Compiled>>(cases: &[(C, Vec<u8>)]) -> String {
     let mut modules = String::new();
     let mut calls = String::new();
     for (n, (compiled, _)) in cases.iter().enumerate() {
         let _ = writeln!(modules, "#[rustfmt::skip]\nmod net{n};");
         let _ = writeln!(calls, "    call{n}(bytes, &mut out);");
-        modules.push_str(&call(n, compiled));
+        modules.push_str(&call(n, compiled.borrow()));
     }
     MAIN.replace("{modules}", &modules).replace("{calls}", &calls)
 }
