@@ -117,6 +117,62 @@ fn compile_writes_and_check_compares() {
     assert!(errors.contains("net.rs") && errors.contains("--check"), "{errors}");
 }
 
+/// A text of the model language in a user's crate, whose weights lie beside it.
+fn text() -> String {
+    here().join("users/macros/tiny.mobilec").display().to_string()
+}
+
+#[test]
+fn a_text_is_a_model_for_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().display().to_string();
+    let compiled = refused(&["compile", &text(), "--target", "portable", "--out", &out]);
+    assert_eq!(compiled.0, Some(0), "{}", compiled.1);
+    let module = std::fs::read_to_string(folder.path().join("tiny.rs")).expect("the module");
+    assert!(module.contains("// Model:   tiny.mobilec (SHA-256"), "{module}");
+    assert!(folder.path().join("tiny.weights.bin").exists());
+
+    let check = json(&["check", &text(), "--target", "portable", "--json"]);
+    assert_eq!(check["ok"], true, "{check}");
+    assert!(check["max_rel_error"].as_f64().is_some_and(|error| error < 1e-5), "{check}");
+    let report = json(&["report", &text(), "--target", "portable", "--json"]);
+    // 36·27·8; 36·8·16, 36·9·16, 16·8 twice (4 rounded up), 36·16·8; 8·4
+    assert_eq!(report["macs"], 22_464);
+    let bench = json(&["bench", &text(), "--seconds", "0.05", "--json"]);
+    assert_eq!(bench["macs"], report["macs"]);
+
+    let pixels = mobilec::tensor::Tensor::from_f32([1, 12, 12, 3], &[0.5; 432]);
+    let input = folder.path().join("input.npy");
+    std::fs::write(&input, mobilec::files::npy_bytes(&pixels).expect("a file")).expect("writable");
+    let output = folder.path().join("output.npy");
+    let [input, output] = [&input, &output].map(|path| path.display().to_string());
+    let run = json(&["run", &text(), "--input", &input, "--output", &output, "--json"]);
+    assert_eq!(run["outputs"][0]["shape"], serde_json::json!([1, 4]));
+    let check = json(&["check", &text(), "--input", &input, "--expect", &output, "--json"]);
+    assert_eq!(check["ok"], true, "{check}");
+}
+
+#[test]
+fn weights_of_a_text_come_back_from_the_file_that_export_wrote() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tiny.safetensors");
+    let written = refused(&["export", &text(), "--out", &file.display().to_string()]);
+    assert_eq!(written.0, Some(0), "{}", written.1);
+    let committed = here().join("users/macros/tiny.safetensors");
+    assert_eq!(std::fs::read(&file).expect("written"), std::fs::read(committed).expect("committed"));
+    // With weights, a seed says nothing: the file counts.
+    let named = format!("{}?weights=tiny.safetensors", text());
+    let texts = [&text(), &named].map(|model| {
+        let report = mobilec(&["report", model, "--target", "portable", "--graph"]);
+        assert!(report.status.success(), "{}", String::from_utf8_lossy(&report.stderr));
+        String::from_utf8_lossy(&report.stdout).into_owned()
+    });
+    assert_eq!(texts[0], texts[1]);
+    let (status, errors) = refused(&["report", &format!("{}?weights=tiny.safetensors&classes=5", text())]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("dense_3.weight") && errors.contains("dense_3.bias"), "{errors}");
+}
+
 #[test]
 fn a_failure_leaves_the_old_module_alone() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -18,10 +18,29 @@ mobilec_macros::model! {
         inverted_residual t6 c24 n2 s2;
         inverted_residual t6 c32 n3 s2;
         inverted_residual t6 c64 n2 s2 se(r = 0.25);
-        pointwise c320 fixed bn relu6;
         global_avg_pool;
         dense classes;
         softmax;
+    }
+}
+
+mobilec_macros::model! {
+    /// A network with weights from a file; the same text with a seed made them.
+    pub mod tiny(input = [12, 12, 3], classes = 4, activation = relu6, weights = "tiny.safetensors") {
+        conv 3x3 c8 s2 bn relu6;
+        inverted_residual t2 c8 se(r = 0.25);
+        global_avg_pool;
+        dense classes;
+    }
+}
+
+mobilec_macros::model! {
+    /// The same with the weights of that seed.
+    pub mod seeded(input = [12, 12, 3], classes = 4, activation = relu6, seed = 11) {
+        conv 3x3 c8 s2 bn relu6;
+        inverted_residual t2 c8 se(r = 0.25);
+        global_avg_pool;
+        dense classes;
     }
 }
 
@@ -38,9 +57,16 @@ mod tests {
     #[test]
     fn a_network_that_is_described_in_place_runs() {
         let pixels: Box<[f32; 96 * 96 * 3]> = Box::new(std::array::from_fn(|i| (i % 31) as f32 / 31.0));
-        let mut arena = person::Arena::new();
-        let [no, yes] = *person::run(&mut arena, &pixels);
+        let [no, yes] = *person::run(&mut person::Arena::new(), &pixels);
         assert!(no > 0.0 && yes > 0.0 && (no + yes - 1.0).abs() < 1e-6, "{no} {yes}");
+    }
+
+    #[test]
+    fn weights_from_a_file_are_those_that_were_written() {
+        let pixels = std::array::from_fn(|i| (i % 23) as f32 / 11.5 - 1.0);
+        let loaded = *tiny::run(&mut tiny::Arena::new(), &pixels);
+        assert!(loaded.iter().any(|score| score.abs() > 0.01), "{loaded:?}");
+        assert_eq!(loaded, *seeded::run(&mut seeded::Arena::new(), &pixels));
     }
 
     #[test]
