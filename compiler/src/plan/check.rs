@@ -5,7 +5,7 @@
 //! bytes from whoever had them. Weights and inputs are read-only and only checked for their bounds.
 
 use super::request::Rows;
-use super::{Access, Buffer, BufferId, Plan, Space, Step};
+use super::{Access, Arrival, Buffer, BufferId, Plan, Space, Step};
 use crate::error::Fault;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,8 +18,15 @@ use std::ops::Range;
 /// leaves its memory; always a bug of the planner.
 pub fn check(plan: &Plan) -> Result<(), Fault> {
     let mut memory = Memory::default();
+    for port in plan.inputs.iter().filter(|_| plan.arrives.is_none()) {
+        let buffer = plan.buffer(port.buffer);
+        fill(plan, &mut memory, port.buffer, 0..buffer.height)?;
+    }
     for (at, region) in plan.regions.iter().enumerate() {
         for band in 0..region.bands {
+            if let Some(arrival) = plan.arrives.as_ref().filter(|_| at == 0) {
+                arrive(plan, &mut memory, arrival, band)?;
+            }
             for step in &region.steps {
                 run(plan, &mut memory, step, band).map_err(|fault| {
                     Fault::bug(format!(
@@ -103,6 +110,29 @@ fn row_range(base: usize, buffer: &Buffer, row: usize) -> Range<usize> {
     start..start + buffer.row_bytes
 }
 
+/// Rows of an input, written by the caller.
+fn fill(plan: &Plan, memory: &mut Memory, id: BufferId, rows: Range<usize>) -> Result<(), Fault> {
+    let buffer = plan.buffer(id);
+    let Space::Arena(base) = buffer.space else { return Ok(()) };
+    inside(plan, id)?;
+    for row in rows {
+        let content = Content { buffer: id, row, parts: 1, complete: true };
+        memory.write(row_range(base, buffer, row), content);
+    }
+    Ok(())
+}
+
+/// Rows of the input that the caller hands over before a band. Where the last band ends without all of them,
+/// rows would be left that nobody takes.
+fn arrive(plan: &Plan, memory: &mut Memory, arrival: &Arrival, band: usize) -> Result<(), Fault> {
+    fill(plan, memory, arrival.buffer, arrival.bands.rows(band))?;
+    let last = plan.regions.first().map_or(0, |region| region.bands.saturating_sub(1));
+    if band == last && arrival.bands.end(band) < plan.buffer(arrival.buffer).height {
+        return Err(Fault::bug("rows of the input are left behind the last band"));
+    }
+    Ok(())
+}
+
 fn run(plan: &Plan, memory: &mut Memory, step: &Step, band: usize) -> Result<(), Fault> {
     bounds(plan, step)?;
     let rows = step.bands.rows(band);
@@ -115,16 +145,10 @@ fn run(plan: &Plan, memory: &mut Memory, step: &Step, band: usize) -> Result<(),
             memory.expect(read.buffer, buffer, row)?;
         }
     }
-    write(plan, memory, step, band, &rows)
+    write(plan, memory, step, &rows)
 }
 
-fn write(
-    plan: &Plan,
-    memory: &mut Memory,
-    step: &Step,
-    band: usize,
-    rows: &Range<usize>,
-) -> Result<(), Fault> {
+fn write(plan: &Plan, memory: &mut Memory, step: &Step, rows: &Range<usize>) -> Result<(), Fault> {
     let buffer = plan.buffer(step.write);
     let Space::Arena(base) = buffer.space else {
         return Err(Fault::bug(format!("{} is written, but does not lie in the arena", buffer.name)));
@@ -149,7 +173,7 @@ fn write(
         let complete = match step.request.rows {
             Rows::Whole => part + 1 == parts,
             Rows::Window { .. } => true,
-            Rows::Accumulate => band + 1 == step.bands.count,
+            Rows::Accumulate => rows.end == step.bands.total,
         };
         memory.write(range, Content { buffer: step.write, row, parts: part + 1, complete });
     }
@@ -173,20 +197,25 @@ fn needed(access: Access, rows: &Range<usize>, buffer: &Buffer) -> Vec<usize> {
 /// Every buffer and constant lies inside its memory, aligned to its elements.
 fn bounds(plan: &Plan, step: &Step) -> Result<(), Fault> {
     for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
-        let buffer = plan.buffer(id);
-        let (at, limit) = match buffer.space {
-            Space::Arena(at) => (at, plan.arena_bytes),
-            Space::Weights(at) => (at, plan.weights.len()),
-            Space::Input(_) => (0, buffer.bytes()),
-        };
-        if at + buffer.bytes() > limit || at % buffer.ty.dtype.bytes() != 0 {
-            return Err(Fault::bug(format!("{} lies at {at} of {limit} bytes", buffer.name)));
-        }
+        inside(plan, id)?;
     }
     for range in step.weights.iter().flatten() {
         if range.end > plan.weights.len() || range.start % 4 != 0 {
             return Err(Fault::bug(format!("constants lie at {range:?} of {}", plan.weights.len())));
         }
+    }
+    Ok(())
+}
+
+fn inside(plan: &Plan, id: BufferId) -> Result<(), Fault> {
+    let buffer = plan.buffer(id);
+    let (at, limit) = match buffer.space {
+        Space::Arena(at) => (at, plan.arena_bytes),
+        Space::Weights(at) => (at, plan.weights.len()),
+        Space::Input(_) => (0, buffer.bytes()),
+    };
+    if at + buffer.bytes() > limit || at % buffer.ty.dtype.bytes() != 0 {
+        return Err(Fault::bug(format!("{} lies at {at} of {limit} bytes", buffer.name)));
     }
     Ok(())
 }
