@@ -4,7 +4,7 @@
 //! run only when every row that it reads is still whole where it should lie; what it writes takes the
 //! bytes from whoever had them. Weights and inputs are read-only and only checked for their bounds.
 
-use super::request::Rows;
+use super::request::{Arg, Operand, Rows};
 use super::{Access, Arrival, Buffer, BufferId, Plan, Space, Step};
 use crate::error::Fault;
 use std::collections::BTreeMap;
@@ -139,13 +139,69 @@ fn run(plan: &Plan, memory: &mut Memory, step: &Step, band: usize) -> Result<(),
     if rows.is_empty() {
         return Ok(());
     }
-    for read in &step.reads {
+    for (read, over) in step.reads.iter().zip(written_over(step)) {
         let buffer = plan.buffer(read.buffer);
-        for row in needed(read.access, &rows, buffer) {
+        let needed = needed(read.access, &rows, buffer);
+        for &row in &needed {
             memory.expect(read.buffer, buffer, row)?;
         }
+        apart(plan, step, read.buffer, &needed, &rows, over)?;
     }
     write(plan, memory, step, &rows)
+}
+
+/// For each operand that is read, whether the kernel takes it element by element where it writes.
+fn written_over(step: &Step) -> Vec<bool> {
+    let fields = step.request.fields.iter();
+    fields
+        .filter_map(|(_, arg)| match arg {
+            Arg::Map(Operand::Input(i), _) | Arg::Place(Operand::Input(i), _) => {
+                Some(*i == 0 && step.request.in_place)
+            }
+            Arg::Epilogue(_, Some(_)) => Some(true),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What a call reads must not be what it writes, unless it goes element by element (`over`) and both are the
+/// same rows.
+fn apart(
+    plan: &Plan,
+    step: &Step,
+    read: BufferId,
+    needed: &[usize],
+    rows: &Range<usize>,
+    over: bool,
+) -> Result<(), Fault> {
+    let (from, to) = (plan.buffer(read), plan.buffer(step.write));
+    let (Space::Arena(from_base), Space::Arena(to_base)) = (from.space, to.space) else { return Ok(()) };
+    let same = from_base == to_base && from.bytes() == to.bytes();
+    if read == step.write || over && same && from.rows == from.height && to.rows == to.height {
+        return Ok(());
+    }
+    for written in written(step, to, rows) {
+        let written = row_range(to_base, to, written);
+        for &row in needed {
+            let read = row_range(from_base, from, row);
+            if read.start < written.end && written.start < read.end && !(over && read == written) {
+                return Err(Fault::bug(format!(
+                    "{} is read at {read:?} by the call that writes {} at {written:?}",
+                    from.name, to.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of the result that a call writes.
+fn written(step: &Step, buffer: &Buffer, rows: &Range<usize>) -> Range<usize> {
+    match step.request.rows {
+        Rows::Whole => 0..buffer.height,
+        Rows::Window { .. } => step.write_base + rows.start..step.write_base + rows.end,
+        Rows::Accumulate => step.write_base..step.write_base + 1,
+    }
 }
 
 fn write(plan: &Plan, memory: &mut Memory, step: &Step, rows: &Range<usize>) -> Result<(), Fault> {
@@ -154,11 +210,15 @@ fn write(plan: &Plan, memory: &mut Memory, step: &Step, rows: &Range<usize>) -> 
         return Err(Fault::bug(format!("{} is written, but does not lie in the arena", buffer.name)));
     };
     let (part, parts) = step.part;
-    let written: Range<usize> = match step.request.rows {
-        Rows::Whole => 0..buffer.height,
-        Rows::Window { .. } => step.write_base + rows.start..step.write_base + rows.end,
-        Rows::Accumulate => step.write_base..step.write_base + 1,
-    };
+    let written = written(step, buffer, rows);
+    if written.len() > buffer.rows {
+        return Err(Fault::bug(format!(
+            "{} rows of {} do not fit its {}",
+            written.len(),
+            buffer.name,
+            buffer.rows
+        )));
+    }
     // Images of a batch are parts of one value but rows of their own.
     let own_rows = !matches!(step.request.rows, Rows::Whole);
     for row in written {
