@@ -5,6 +5,7 @@
 //! one function per region. It names no intrinsic, allocates nothing and holds no `unsafe`.
 
 mod api;
+mod entry;
 mod format;
 mod names;
 mod steps;
@@ -48,7 +49,7 @@ pub fn module(plan: &Plan, options: &ModuleOptions) -> Module {
         format::item(&api::layers(plan)),
         format::item(&api::ports(plan)),
         format::item(&weights(plan, options)),
-        format::item(&api::run(plan, options)),
+        format::item(&entry::run(plan, options)),
     ];
     for (at, isa) in plan.variants().iter().enumerate() {
         items.push(format::item(&steps::variant(plan, at, *isa, options)));

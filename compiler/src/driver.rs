@@ -8,7 +8,8 @@ use crate::graph::{Graph, Phase, verify};
 use crate::onnx::{self, ImportOptions};
 use crate::passes;
 use crate::pixels::Input;
-use crate::plan::{self, Objective, Plan, PlanOptions};
+use crate::plan::{self, Inputs, Objective, Plan, PlanOptions};
+use crate::tensor::DType;
 use crate::weights;
 use bytes::Bytes;
 use mobilec_targets::Target;
@@ -87,6 +88,10 @@ pub struct Options {
     pub inline_weights: bool,
     /// What regions and bands are chosen for.
     pub objective: Objective,
+    /// Where inputs lie.
+    pub inputs: Inputs,
+    /// Plan as if floats were of this type: for reports, no module can be made.
+    pub assume: Option<DType>,
 }
 
 impl Options {
@@ -99,6 +104,8 @@ impl Options {
             observe: false,
             inline_weights: false,
             objective: Objective::default(),
+            inputs: Inputs::default(),
+            assume: None,
         }
     }
 }
@@ -189,7 +196,8 @@ pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (imported, notes) = import(model)?;
     let (fused, fusions) = optimize(&imported)?;
-    let plan = plan::build(&fused, &PlanOptions { target: options.target, objective: options.objective })?;
+    let Options { target, objective, inputs, assume, .. } = *options;
+    let plan = plan::build(&fused, &PlanOptions { target, objective, inputs, assume })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
     let sha256 = model.sha256();
     let module = ModuleOptions {

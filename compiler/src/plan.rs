@@ -8,23 +8,26 @@
 //! of their constants are chosen for each ([`Step::kernels`]).
 
 mod arena;
+mod assume;
 mod bands;
 mod build;
 pub mod check;
 mod cuts;
+mod memory;
 mod pack;
 pub mod request;
+mod search;
 mod select;
 mod stream;
 mod text;
 
 pub use bands::Bands;
-pub use build::{PlanOptions, build};
+pub use build::{Inputs, PlanOptions, build};
 pub use cuts::Objective;
 pub use select::Choice;
 
 use crate::graph::NodeId;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use mobilec_targets::{Isa, Target};
 use request::{Arg, Request};
 use std::ops::Range;
@@ -63,7 +66,7 @@ pub struct Buffer {
     pub row_bytes: usize,
     /// Rows held at a time; `height` unless it is a ring inside a region.
     pub rows: usize,
-    /// First and last region that touches it. Inputs and constants live throughout.
+    /// First and last step of the plan at which it is in the arena.
     pub live: (usize, usize),
 }
 
@@ -169,11 +172,22 @@ pub struct Port {
     pub buffer: BufferId,
 }
 
+/// An input of which the rows are handed over one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The input; the arena holds the rows that are still needed.
+    pub buffer: BufferId,
+    /// Rows that must be there when a band of the first region runs.
+    pub bands: Bands,
+}
+
 /// See the [module documentation](self).
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What it is for.
     pub target: &'static Target,
+    /// Planned as if floats were of this type: an estimate, from which no code can be made.
+    pub assumed: Option<DType>,
     /// All tensors in memory.
     pub buffers: Vec<Buffer>,
     /// What runs.
@@ -182,6 +196,8 @@ pub struct Plan {
     pub layers: Vec<Layer>,
     /// Inputs in the model's order.
     pub inputs: Vec<Port>,
+    /// The input that arrives row by row.
+    pub arrives: Option<Arrival>,
     /// Outputs in the model's order.
     pub outputs: Vec<Port>,
     /// Constants in the order and packing in which kernels read them.
@@ -209,6 +225,12 @@ impl Plan {
     /// Multiply-adds of one inference.
     pub fn macs(&self) -> u64 {
         self.layers.iter().map(|layer| layer.macs).sum()
+    }
+
+    /// Whether inputs lie in the arena.
+    pub fn inputs_in_arena(&self) -> bool {
+        let in_arena = |port: &Port| matches!(self.buffer(port.buffer).space, Space::Arena(_));
+        self.inputs.first().is_some_and(in_arena)
     }
 
     /// The instruction sets for which functions are emitted.

@@ -2,21 +2,22 @@
 
 use core::ops::Range;
 
-/// Rows of a step by band: band `b` ends at row `(b + 1) · per_band + ahead`, clipped to `total`; the last
-/// band ends at `total`. Each band starts where the one before it ended.
+/// Rows of a step by band: after `b` bands `⌊(b · rows + ahead) / per⌋` rows are made, from 0 to `total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bands {
-    /// Number of bands of the region.
-    pub count: usize,
-    /// Rows a band.
-    pub per_band: usize,
-    /// Rows that the first band makes on top; negative where a step lags.
-    pub ahead: isize,
-    /// Rows in all.
-    pub total: usize,
+    rows: usize,
+    ahead: isize,
+    per: usize,
+    total: usize,
 }
 
 impl Bands {
+    /// `rows` rows in every `per` bands, `ahead / per` rows on top in the first (or fewer, where it is
+    /// negative), `total` rows in all.
+    pub const fn new(rows: usize, per: usize, ahead: isize, total: usize) -> Self {
+        Self { rows, ahead, per, total }
+    }
+
     /// Rows of a band.
     #[inline]
     pub const fn rows(&self, band: usize) -> Range<usize> {
@@ -24,17 +25,12 @@ impl Bands {
         start..self.end(band)
     }
 
-    const fn end(&self, band: usize) -> usize {
-        if band + 1 >= self.count {
-            return self.total;
-        }
-        let rows = ((band + 1).saturating_mul(self.per_band) as isize).saturating_add(self.ahead);
-        if rows <= 0 {
-            0
-        } else if rows as usize > self.total {
-            self.total
-        } else {
-            rows as usize
-        }
+    /// First row that is not made by the end of a band.
+    #[inline]
+    pub const fn end(&self, band: usize) -> usize {
+        let rows = ((band + 1).saturating_mul(self.rows) as isize).saturating_add(self.ahead);
+        let per = if self.per == 0 { 1 } else { self.per };
+        let end = if rows < 0 { 0 } else { rows as usize / per };
+        if end < self.total { end } else { self.total }
     }
 }

@@ -35,6 +35,22 @@ impl<const N: usize> Arena<N> {
         Memory { arena: self.bytes.as_mut_ptr(), arena_bytes: N, weights, inputs, borrow: PhantomData }
     }
 
+    /// `LEN` elements at byte `AT`, to be written: an input of the network.
+    pub fn view_mut<T: Plain, const AT: usize, const LEN: usize>(&mut self) -> &mut [T; LEN] {
+        const { assert!(AT.is_multiple_of(align_of::<T>()) && AT + LEN * size_of::<T>() <= N) };
+        // SAFETY: as in `view`; every bit pattern that can be written is a byte's.
+        unsafe { &mut *self.bytes.as_mut_ptr().add(AT).cast::<[T; LEN]>() }
+    }
+
+    /// Copies elements to byte `at`: a row of an input. Does nothing where they do not lie inside the arena.
+    pub fn write<T: Plain>(&mut self, at: usize, values: &[T]) {
+        let bytes = bytes_of(values);
+        let end = at.saturating_add(bytes.len());
+        if let Some(to) = self.bytes.get_mut(at..end) {
+            to.copy_from_slice(bytes);
+        }
+    }
+
     /// `LEN` elements at byte `AT`: an output of the network.
     pub fn view<T: Plain, const AT: usize, const LEN: usize>(&self) -> &[T; LEN] {
         const { assert!(AT.is_multiple_of(align_of::<T>()) && AT + LEN * size_of::<T>() <= N) };

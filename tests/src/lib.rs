@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod emitted;
+pub mod networks;
 pub mod node_tests;
 pub mod onnx;
 pub mod oracle;

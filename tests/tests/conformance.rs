@@ -16,7 +16,7 @@
 use mobilec::driver::{self, Compiled, Model, Options, optimize};
 use mobilec::graph::Graph;
 use mobilec::onnx::import;
-use mobilec::plan::Objective;
+use mobilec::plan::{Inputs, Objective};
 use mobilec::reference::{Array, run};
 use mobilec::tensor::Tensor;
 use mobilec_tests::emitted::target;
@@ -93,7 +93,8 @@ fn interpret(test: &NodeTest, graph: &Graph) -> Result<(), String> {
 }
 
 fn compile(model: &Model, on: &str, objective: Objective, number: usize) -> Result<Compiled, String> {
-    let options = Options { objective, ..Options::new(target(on), format!("net{number}")) };
+    let inputs = if objective == Objective::Memory { Inputs::Arena } else { Inputs::Borrowed };
+    let options = Options { objective, inputs, ..Options::new(target(on), format!("net{number}")) };
     driver::compile(model, &options).map_err(|e| format!("compiling: {}", one_line(&e)))
 }
 

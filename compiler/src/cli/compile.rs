@@ -47,8 +47,8 @@ impl Compile {
             target.name,
             self.plan.words()
         );
-        let objective = self.plan.objective()?;
-        let options = Options { command, objective, ..Options::new(target, name.as_str()) };
+        let (objective, inputs) = (self.plan.objective()?, self.plan.inputs());
+        let options = Options { command, objective, inputs, ..Options::new(target, name.as_str()) };
         let compiled = driver::compile(&model, &options)?;
         show_notes(&compiled);
         if self.explain {

@@ -5,7 +5,7 @@ use mobilec::build::unknown_target;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
-use mobilec::plan::Objective;
+use mobilec::plan::{Inputs, Objective};
 use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
 use std::path::Path;
@@ -98,6 +98,9 @@ pub struct PlanArguments {
     /// Largest arena: the fastest plan that fits, or `min` for the smallest there is
     #[arg(long, value_name = "128K")]
     max_ram: Option<String>,
+    /// Take the picture row by row, as it comes from a camera, instead of whole
+    #[arg(long)]
+    input_rows: bool,
 }
 
 impl PlanArguments {
@@ -112,9 +115,19 @@ impl PlanArguments {
         }
     }
 
+    /// Where inputs lie: with memory limited in the arena, where they count and are overwritten.
+    pub fn inputs(&self) -> Inputs {
+        match &self.max_ram {
+            _ if self.input_rows => Inputs::Rows,
+            Some(_) => Inputs::Arena,
+            None => Inputs::Borrowed,
+        }
+    }
+
     /// The same arguments as words of a command line.
     pub fn words(&self) -> String {
-        self.max_ram.as_ref().map_or(String::new(), |text| format!(" --max-ram {text}"))
+        let ram = self.max_ram.as_ref().map_or(String::new(), |text| format!(" --max-ram {text}"));
+        ram + if self.input_rows { " --input-rows" } else { "" }
     }
 }
 
@@ -160,8 +173,8 @@ pub fn compile(
     plan: &PlanArguments,
     observe: bool,
 ) -> Result<Compiled> {
-    let objective = plan.objective()?;
-    let options = Options { observe, objective, ..Options::new(target, harness::MODULE_NAME) };
+    let (objective, inputs) = (plan.objective()?, plan.inputs());
+    let options = Options { observe, objective, inputs, ..Options::new(target, harness::MODULE_NAME) };
     let compiled = driver::compile(model, &options)?;
     show_notes(&compiled);
     Ok(compiled)

@@ -4,7 +4,8 @@ use super::model::{self, ModelArguments, PlanArguments, show_notes};
 use clap::Args;
 use mobilec::Result;
 use mobilec::driver::{self, Compiled, Options};
-use mobilec::plan::{Plan, Space, Step};
+use mobilec::plan::{Plan, Port, Space, Step};
+use mobilec::tensor::DType;
 use serde_json::json;
 
 /// Shows what a compiled model is made of.
@@ -17,6 +18,9 @@ pub struct Report {
     /// What to generate code for
     #[arg(long, default_value = "native", value_name = "T")]
     target: String,
+    /// Plan as if the network were quantised: one byte for every float of a value or weight
+    #[arg(long, value_name = "i8")]
+    assume_dtype: Option<Assumed>,
     /// Show what every fusion and every kernel choice was made of
     #[arg(long)]
     explain: bool,
@@ -41,7 +45,12 @@ impl Report {
         }
         let compiled = driver::compile(
             &source,
-            &Options { objective: self.plan.objective()?, ..Options::new(target, "net") },
+            &Options {
+                objective: self.plan.objective()?,
+                inputs: self.plan.inputs(),
+                assume: self.assume_dtype.map(|Assumed::I8| DType::I8),
+                ..Options::new(target, "net")
+            },
         )?;
         show_notes(&compiled);
         if self.json {
@@ -58,8 +67,46 @@ impl Report {
     }
 }
 
+/// Types that a plan can be made for before a network is of them.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Assumed {
+    /// One byte.
+    I8,
+}
+
+/// Bytes of memory by what they are for.
+struct Ram {
+    /// The arena, and inputs that lie outside of it.
+    peak: usize,
+    /// Inputs; of one that arrives row by row, the rows that are held.
+    input: usize,
+    output: usize,
+    /// Inside the arena.
+    input_inside: bool,
+}
+
+impl Ram {
+    fn of(plan: &Plan) -> Self {
+        let input: usize = plan.inputs.iter().map(|port| plan.buffer(port.buffer).bytes()).sum();
+        let outside = |port: &Port| matches!(plan.buffer(port.buffer).space, Space::Input(_));
+        let outside: usize =
+            plan.inputs.iter().filter(|port| outside(port)).map(|port| port.ty.bytes()).sum();
+        Self {
+            peak: plan.arena_bytes + outside,
+            input,
+            output: port_bytes(&plan.outputs),
+            input_inside: outside == 0,
+        }
+    }
+
+    /// What is neither input nor output: no less than 0, as outputs may lie where inputs were.
+    fn rest(&self) -> usize {
+        self.peak.saturating_sub(self.input + self.output)
+    }
+}
+
 /// Sum of what inputs or outputs occupy.
-fn port_bytes(ports: &[mobilec::plan::Port]) -> usize {
+fn port_bytes(ports: &[Port]) -> usize {
     ports.iter().map(|port| port.ty.bytes()).sum()
 }
 
@@ -77,13 +124,14 @@ fn object(model: &str, compiled: &Compiled) -> serde_json::Value {
             })
         })
         .collect();
-    let inputs = port_bytes(&plan.inputs);
+    let ram = Ram::of(plan);
     json!({
         "model": model, "target": plan.target.name, "macs": plan.macs(), "parameters": compiled.parameters(),
         "weight_bytes": plan.weights.len(), "flash_bytes": plan.weights.len(),
-        "peak_ram_bytes": plan.arena_bytes + inputs, "input_bytes": inputs,
-        "output_bytes": port_bytes(&plan.outputs), "arena_bytes": plan.arena_bytes,
+        "peak_ram_bytes": ram.peak, "input_bytes": ram.input, "output_bytes": ram.output,
+        "other_bytes": ram.rest(), "input_inside_arena": ram.input_inside, "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound_bytes,
+        "assumed_dtype": plan.assumed.map(|dtype| dtype.to_string()),
         "regions": plan.regions.len(), "layers": layers,
     })
 }
@@ -99,6 +147,7 @@ fn weight_bytes(step: &Step) -> usize {
 
 fn table(compiled: &Compiled) -> String {
     let plan = &compiled.plan;
+    let ram = Ram::of(plan);
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(["layer", "operation", "output", "MACs", "weights", "arena", "kernel"]);
@@ -117,19 +166,25 @@ fn table(compiled: &Compiled) -> String {
     let sums = format!(
         "{} for {}: {} layers, {} MACs, {} parameters\n\
          flash  {} (weights; code comes on top)\n\
-         RAM    {} arena (no plan of these buffers needs less than {}), {} input, {} output inside the arena\n",
+         RAM    {} at the peak: {} arena (no plan of these buffers needs less than {}) with {} output{}{} input{}\n",
         compiled.fused.name,
         plan.target.name,
         plan.layers.len(),
         plan.macs(),
         compiled.parameters(),
         kib(plan.weights.len()),
+        kib(ram.peak),
         kib(plan.arena_bytes),
         kib(plan.arena_lower_bound_bytes),
-        kib(port_bytes(&plan.inputs)),
-        kib(port_bytes(&plan.outputs)),
+        kib(ram.output),
+        if ram.input_inside { " and " } else { " inside, " },
+        kib(ram.input),
+        if ram.input_inside { " inside" } else { "" },
     );
-    format!("{table}\n{sums}")
+    let estimate = plan.assumed.map_or(String::new(), |dtype| {
+        format!("estimate: planned as if every float were {dtype}; this network is not quantised\n")
+    });
+    format!("{table}\n{sums}{estimate}")
 }
 
 fn place(plan: &Plan, step: &Step) -> String {

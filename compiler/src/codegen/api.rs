@@ -1,6 +1,6 @@
-//! What the user of a module sees: constants with units, types, and `run`.
+//! What the user of a module sees: constants with units, and types.
 
-use super::{ModuleOptions, names, runtime_path};
+use super::{names, runtime_path};
 use crate::plan::{Plan, Port, Space};
 use crate::tensor::{DType, TensorType};
 use mobilec_targets::{Arch, Isa};
@@ -28,8 +28,11 @@ pub fn constants(plan: &Plan) -> TokenStream {
     let ram = Literal::usize_unsuffixed(plan.arena_bytes);
     let flash = Literal::usize_unsuffixed(plan.weights.len());
     let macs = Literal::u64_unsuffixed(plan.macs());
+    // Only inputs that stay in the caller's memory are passed as bytes.
+    let bytes_of = (!plan.inputs_in_arena()).then(|| quote! { , bytes_of });
+    let bands = plan.arrives.is_some().then(|| quote! { Bands, });
     quote! {
-        use ::mobilec_runtime::{Aligned, Layer, bytes_of};
+        use ::mobilec_runtime::{Aligned, #bands Layer #bytes_of};
 
         /// Bytes of [`Arena`], all the memory that [`run`] writes to but for a little stack.
         pub const RAM_BYTES: usize = #ram;
@@ -54,20 +57,20 @@ pub fn layers(plan: &Plan) -> TokenStream {
 }
 
 /// The Rust type of a port's elements; `bool` travels as `u8`.
-fn element(dtype: DType) -> Ident {
+pub(super) fn element(dtype: DType) -> Ident {
     match dtype {
         DType::Bool => format_ident!("u8"),
         DType::F32 | DType::I8 | DType::U8 | DType::I32 | DType::I64 => format_ident!("{}", dtype.rust()),
     }
 }
 
-fn array(ty: &TensorType) -> TokenStream {
+pub(super) fn array(ty: &TensorType) -> TokenStream {
     let (element, len) = (element(ty.dtype), Literal::usize_unsuffixed(ty.elements()));
     quote! { [#element; #len] }
 }
 
 /// Identifiers of inputs or outputs.
-fn idents(ports: &[Port], prefix: &str) -> Vec<Ident> {
+pub(super) fn idents(ports: &[Port], prefix: &str) -> Vec<Ident> {
     names::distinct(ports.iter().map(|port| port.name.as_str()), prefix)
 }
 
@@ -129,48 +132,7 @@ fn camel(kind: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
-/// `run`, and `run_observed` where it is asked for.
-pub fn run(plan: &Plan, options: &ModuleOptions) -> TokenStream {
-    let plain = if options.observe { TokenStream::new() } else { entry(plan, false) };
-    let observed = options.observe.then(|| entry(plan, true));
-    let supported = supported(plan);
-    quote! { #supported #plain #observed }
-}
-
-fn entry(plan: &Plan, observe: bool) -> TokenStream {
-    let inputs = idents(&plan.inputs, "input");
-    let input_types = plan.inputs.iter().map(|port| array(&port.ty));
-    let (result, value) = results(plan);
-    let dispatch = dispatch(plan, observe);
-    let (name, observer, doc) = if observe {
-        let doc = " Runs the network and shows each layer's number and value as it is made.";
-        (format_ident!("run_observed"), quote! { , observer: &mut dyn FnMut(usize, &[u8]) }, doc)
-    } else {
-        (format_ident!("run"), TokenStream::new(), " Runs the network. It cannot fail and allocates nothing.")
-    };
-    let panics = needs_cpu(plan).then(|| {
-        let lines = [
-            "",
-            " # Panics",
-            "",
-            &format!(" On another CPU than {}; see [`is_supported`].", plan.target.about),
-            " Never when the build assumes these instructions anyway.",
-        ];
-        quote! { #(#[doc = #lines])* }
-    });
-    quote! {
-        #[doc = #doc]
-        #panics
-        pub fn #name<'a>(arena: &'a mut Arena, #(#inputs: &#input_types),* #observer) -> #result {
-            let inputs = [#(bytes_of(#inputs)),*];
-            let m = &mut arena.memory(&WEIGHTS.0, &inputs);
-            #dispatch
-            #value
-        }
-    }
-}
-
-fn results(plan: &Plan) -> (TokenStream, TokenStream) {
+pub(super) fn results(plan: &Plan) -> (TokenStream, TokenStream) {
     let views: Vec<TokenStream> = plan
         .outputs
         .iter()
@@ -191,11 +153,11 @@ fn results(plan: &Plan) -> (TokenStream, TokenStream) {
     (quote! { Outputs<'a> }, quote! { let arena = &*arena; Outputs { #(#idents: #views),* } })
 }
 
-fn needs_cpu(plan: &Plan) -> bool {
+pub(super) fn needs_cpu(plan: &Plan) -> bool {
     !plan.variants().contains(&Isa::Portable)
 }
 
-fn supported(plan: &Plan) -> TokenStream {
+pub(super) fn supported(plan: &Plan) -> TokenStream {
     if !needs_cpu(plan) {
         return TokenStream::new();
     }
@@ -208,38 +170,4 @@ fn supported(plan: &Plan) -> TokenStream {
         #[doc = #doc]
         pub fn is_supported() -> bool { #(#detections)||* }
     }
-}
-
-/// The first instruction set that the CPU has.
-fn dispatch(plan: &Plan, observe: bool) -> TokenStream {
-    let observer = observe.then(|| quote! { , observer });
-    let mut chain = if needs_cpu(plan) {
-        let name = plan.target.name;
-        quote! { ::mobilec_runtime::unsupported_cpu(#name) }
-    } else {
-        quote! { portable::run(m #observer) }
-    };
-    let guarded = plan.target.arch != Arch::Portable && plan.variants().contains(&Isa::Portable);
-    for isa in plan.variants().iter().rev() {
-        let Some(path) = isa.token() else { continue };
-        let (path, module) = (runtime_path(path), format_ident!("{}", isa.module()));
-        chain = if guarded {
-            quote! {
-                #[cfg(target_arch = "x86_64")]
-                let cpu = ::mobilec_runtime::#path::detect();
-                #[cfg(target_arch = "x86_64")]
-                if let Some(cpu) = cpu { #module::run(cpu, m #observer); } else { #chain; }
-                #[cfg(not(target_arch = "x86_64"))]
-                portable::run(m #observer)
-            }
-        } else {
-            quote! {
-                match ::mobilec_runtime::#path::detect() {
-                    Some(cpu) => #module::run(cpu, m #observer),
-                    None => #chain,
-                }
-            }
-        };
-    }
-    quote! { #chain; }
 }

@@ -4,7 +4,7 @@ use super::{ModuleOptions, format, names, runtime_path};
 use crate::ops::activation::Activation;
 use crate::ops::epilogue::Epilogue;
 use crate::plan::request::{Arg, MapShape, Operand, Rows};
-use crate::plan::{BufferId, Layer, Plan, Region, Space, Step};
+use crate::plan::{Bands, BufferId, Layer, Plan, Region, Space, Step};
 use mobilec_targets::{Arch, Isa};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -16,10 +16,15 @@ pub fn variant(plan: &Plan, at: usize, isa: Isa, options: &ModuleOptions) -> Tok
     let emit = Emit { plan, at, isa, observe: options.observe };
     let module = format_ident!("{}", isa.module());
     let idents = region_idents(plan);
-    let functions: Vec<TokenStream> =
-        plan.regions.iter().zip(&idents).map(|(region, ident)| emit.function(region, ident)).collect();
+    let functions: Vec<TokenStream> = plan
+        .regions
+        .iter()
+        .zip(&idents)
+        .enumerate()
+        .map(|(at, (region, ident))| emit.function(at, region, ident))
+        .collect();
+    let run = emit.run(&idents);
     let imports = imports(plan, at, isa, &functions);
-    let (parameters, arguments) = (emit.parameters(), emit.arguments());
     let cfg = match plan.target.arch {
         Arch::Portable => TokenStream::new(),
         _ if isa == Isa::Portable => TokenStream::new(),
@@ -32,10 +37,7 @@ pub fn variant(plan: &Plan, at: usize, isa: Isa, options: &ModuleOptions) -> Tok
         mod #module {
             #imports
 
-            /// Runs every region in order.
-            pub(super) fn run(#parameters) {
-                #(#idents(#arguments);)*
-            }
+            #run
 
             #(#functions)*
         }
@@ -77,9 +79,10 @@ fn imports(plan: &Plan, at: usize, isa: Isa, functions: &[TokenStream]) -> Token
         let path = runtime_path(path);
         quote! { use ::mobilec_runtime::#path; }
     });
+    let bands = idents.contains("Bands").then(|| quote! { Bands, });
     let steps = (!used.is_empty()).then(|| quote! { use ::mobilec_runtime::steps::{#(#used),*}; });
     quote! {
-        use ::mobilec_runtime::Memory;
+        use ::mobilec_runtime::{#bands Memory};
         #(use ::mobilec_runtime::kernels::#folders;)*
         #steps
         #token
@@ -120,27 +123,59 @@ struct Emit<'a> {
 }
 
 impl Emit<'_> {
-    fn parameters(&self) -> TokenStream {
+    /// Of a function that runs steps; `more` stands behind the memory.
+    fn parameters(&self, more: &TokenStream) -> TokenStream {
         let cpu = self.isa.token().map(|path| {
             let token = format_ident!("{}", path.rsplit("::").next().unwrap_or(path));
             quote! { cpu: #token, }
         });
         let observer = self.observe.then(|| quote! { , observer: &mut dyn FnMut(usize, &[u8]) });
-        quote! { #cpu m: &mut Memory<'_> #observer }
+        quote! { #cpu m: &mut Memory<'_> #more #observer }
     }
 
-    fn arguments(&self) -> TokenStream {
+    fn arguments(&self, more: &TokenStream) -> TokenStream {
         let cpu = self.isa.token().map(|_| quote! { cpu, });
         let observer = self.observe.then(|| quote! { , observer });
-        quote! { #cpu m #observer }
+        quote! { #cpu m #more #observer }
     }
 
-    fn function(&self, region: &Region, ident: &Ident) -> TokenStream {
-        let parameters = self.parameters();
+    /// Calls of all regions; of the first by itself where rows of the input arrive.
+    fn run(&self, regions: &[Ident]) -> TokenStream {
+        let nothing = TokenStream::new();
+        let (parameters, arguments) = (self.parameters(&nothing), self.arguments(&nothing));
+        match regions {
+            [first, rest @ ..] if self.plan.arrives.is_some() => {
+                let (bands, given) = (self.parameters(&band_range()), self.arguments(&quote! { , bands }));
+                let unused = rest.is_empty().then(|| quote! { let _ = (#arguments); });
+                quote! {
+                    /// Runs bands of the first region.
+                    pub(super) fn first(#bands) { #first(#given); }
+
+                    /// Runs every other region in order.
+                    pub(super) fn rest(#parameters) { #unused #(#rest(#arguments);)* }
+                }
+            }
+            _ => quote! {
+                /// Runs every region in order.
+                pub(super) fn run(#parameters) { #(#regions(#arguments);)* }
+            },
+        }
+    }
+
+    fn function(&self, at: usize, region: &Region, ident: &Ident) -> TokenStream {
+        let arrives = at == 0 && self.plan.arrives.is_some();
+        let parameters = self.parameters(&if arrives { band_range() } else { TokenStream::new() });
         let consts = region.steps.iter().enumerate().map(|(i, step)| self.constant(region, i, step));
         let calls: Vec<TokenStream> =
             region.steps.iter().enumerate().map(|(i, step)| self.call(region, i, step)).collect();
-        let body = if region.bands == 1 {
+        let body = if arrives {
+            let band = if region.bands == 1 {
+                quote! { _ }
+            } else {
+                quote! { band }
+            };
+            quote! { for #band in bands { #(#calls)* } }
+        } else if region.bands == 1 {
             quote! { #(#calls)* }
         } else {
             let bands = Literal::usize_unsuffixed(region.bands);
@@ -309,10 +344,20 @@ fn rows(region: &Region, step: &Step) -> TokenStream {
     if region.bands == 1 {
         return quote! { 0..#total };
     }
-    let count = Literal::usize_unsuffixed(step.bands.count);
-    let per_band = Literal::usize_unsuffixed(step.bands.per_band);
-    let ahead = literal_i64(step.bands.ahead as i64);
-    quote! { ::mobilec_runtime::Bands { count: #count, per_band: #per_band, ahead: #ahead, total: #total }.rows(band) }
+    let bands = bands(&step.bands);
+    quote! { #bands.rows(band) }
+}
+
+/// The bands that are to be run, as a parameter.
+fn band_range() -> TokenStream {
+    quote! { , bands: core::ops::Range<usize> }
+}
+
+/// `Bands::new(…)`
+pub fn bands(bands: &Bands) -> TokenStream {
+    let [rows, per, total] = [bands.rows, bands.per, bands.total].map(Literal::usize_unsuffixed);
+    let ahead = literal_i64(bands.ahead as i64);
+    quote! { Bands::new(#rows, #per, #ahead, #total) }
 }
 
 fn region_doc(plan: &Plan, region: &Region) -> String {

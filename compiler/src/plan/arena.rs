@@ -1,6 +1,6 @@
 //! Offsets in the arena: which buffers share bytes.
 //!
-//! Buffers that are alive in a common region must not overlap, except where one follows behind another:
+//! Buffers that are alive at a common step must not overlap, except where one follows behind another:
 //! a region's result may be written over rows of its operand that were consumed, as long as it stays
 //! enough bytes below ([`Overlay`]). Placing rectangles of given width (lifetime) and height (size) in the
 //! lowest strip is NP-hard; several first-fit orders are tried and improved by exchanges, the best is kept,
@@ -11,7 +11,7 @@
 pub struct Item {
     /// Size in bytes.
     pub bytes: usize,
-    /// First and last region in which it is alive.
+    /// First and last step at which it is alive.
     pub live: (usize, usize),
 }
 
@@ -38,12 +38,7 @@ pub struct Placement {
 }
 
 /// Exchanges that are tried on the best order.
-const EXCHANGES: usize = 400;
-
-/// Size of an arena that these items certainly fit, found without exchanges.
-pub fn estimate(items: &[Item], overlays: &[Overlay], align: usize) -> usize {
-    Problem::new(items, overlays, align).first().map_or(0, |(bytes, ..)| bytes)
-}
+const EXCHANGES: usize = 4000;
 
 /// Places items at multiples of `align` bytes.
 pub fn place(items: &[Item], overlays: &[Overlay], align: usize) -> Placement {
@@ -58,7 +53,13 @@ pub fn place(items: &[Item], overlays: &[Overlay], align: usize) -> Placement {
             break;
         }
         let mut other = order.clone();
-        let (a, b) = (next(&mut random) % items.len(), next(&mut random) % items.len());
+        // Something that makes the peak is placed earlier, or whatever it stands on later.
+        let highest = order.iter().position(|&i| offsets[i] + problem.items[i].bytes == bytes).unwrap_or(0);
+        let a = match next(&mut random) % 3 {
+            0 => next(&mut random) % items.len(),
+            _ => highest,
+        };
+        let b = next(&mut random) % items.len();
         let moved = other.remove(a);
         other.insert(b, moved);
         let placed = problem.first_fit(&other);
@@ -103,7 +104,7 @@ impl Problem {
         self.items.iter().zip(offsets).map(|(item, at)| at + item.bytes).max().unwrap_or(0)
     }
 
-    /// The largest sum of sizes alive in one region, where two items that may overlay each other count as
+    /// The largest sum of sizes alive at one step, where two items that may overlay each other count as
     /// the least that both can occupy.
     fn lower_bound(&self) -> usize {
         let load = |at: usize| {

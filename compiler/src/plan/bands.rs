@@ -2,17 +2,18 @@
 
 use std::ops::Range;
 
-/// Rows of a step by band: band `b` ends at row `(b + 1) · per_band + ahead`, clipped to `total`; the last
-/// band ends at `total`. Each band starts where the one before it ended.
+/// Rows of a step by band: after `b` bands `⌊(b · rows + ahead) / per⌋` rows are made, from 0 to `total`.
+///
+/// A step behind a stride of 2 makes one row for every two of those before it, and a window lets a step lag:
+/// so every step makes a row as soon as the rows that it needs are there, and no ring holds more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bands {
-    /// Number of bands of the region.
-    pub count: usize,
-    /// Rows a band.
-    pub per_band: usize,
-    /// Rows that the first band makes on top, because a later step's window reaches below its own rows.
-    /// Negative where a step lags.
+    /// Rows in every `per` bands.
+    pub rows: usize,
+    /// Rows, times `per`, that the first band makes on top; negative where a step lags.
     pub ahead: isize,
+    /// See `rows`; at least 1.
+    pub per: usize,
     /// Rows in all.
     pub total: usize,
 }
@@ -20,21 +21,24 @@ pub struct Bands {
 impl Bands {
     /// Everything in one band.
     pub const fn whole(total: usize) -> Self {
-        Self { count: 1, per_band: total, ahead: 0, total }
+        Self { rows: total, ahead: 0, per: 1, total }
     }
 
     /// First row that is not made by the end of a band.
     pub fn end(&self, band: usize) -> usize {
-        if band + 1 >= self.count {
-            return self.total;
-        }
-        let rows = (band + 1).saturating_mul(self.per_band) as isize;
-        rows.saturating_add(self.ahead).clamp(0, self.total as isize) as usize
+        let rows = ((band + 1).saturating_mul(self.rows) as isize).saturating_add(self.ahead);
+        usize::try_from(rows).map_or(0, |rows| rows / self.per.max(1)).min(self.total)
     }
 
     /// Rows of a band.
     pub fn rows(&self, band: usize) -> Range<usize> {
         let start = if band == 0 { 0 } else { self.end(band - 1) };
         start..self.end(band)
+    }
+
+    /// Bands after which all rows are made.
+    pub fn count(&self) -> usize {
+        let rows = (self.total.saturating_mul(self.per) as isize).saturating_sub(self.ahead);
+        usize::try_from(rows).map_or(0, |rows| rows.div_ceil(self.rows.max(1))).max(1)
     }
 }

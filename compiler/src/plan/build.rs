@@ -1,21 +1,20 @@
-//! From a fused graph to a plan: buffers, kernels, weights, offsets.
-//!
-//! One region a layer; every value is held whole.
+//! From a fused graph to a plan: buffers, kernels and weights of every layer; then what [`search`] finds.
 
-use super::arena::{self, Item, Overlay};
-use super::cuts::{self, Cut, Objective};
+use super::assume;
+use super::cuts::{Cut, Objective};
 use super::pack::{Blob, pack};
 use super::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
+use super::search::{Found, search};
 use super::select::{Choice, select};
-use super::stream::{Layers, Usage};
-use super::{Access, Bands, Buffer, BufferId, Layer, Plan, Port, Read, Region, Space, Step};
+use super::stream::{Layers, Take, Usage};
+use super::{Access, Arrival, Bands, Buffer, BufferId, Layer, Plan, Port, Read, Region, Space, Step};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 use crate::ops::slice::Slice;
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use mobilec_targets::Target;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What a plan is made for.
@@ -25,6 +24,22 @@ pub struct PlanOptions {
     pub target: &'static Target,
     /// What regions and bands are chosen for.
     pub objective: Objective,
+    /// Where inputs lie.
+    pub inputs: Inputs,
+    /// Plan as if floats were of this type: an estimate, from which no code can be made.
+    pub assume: Option<DType>,
+}
+
+/// Where the inputs of a network lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inputs {
+    /// In the caller's memory, which is only read.
+    #[default]
+    Borrowed,
+    /// In the arena, where results go over what was consumed of them.
+    Arena,
+    /// Rows of the only input are handed over one by one, and the arena holds those that are still needed.
+    Rows,
 }
 
 /// Plans a fused graph.
@@ -38,12 +53,17 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
     let mut builder = Builder {
         graph: &graph,
         target: options.target,
+        assume: options.assume,
         blob: Blob::new(options.target.align),
         buffers: Vec::new(),
         of: BTreeMap::new(),
     };
     for &input in graph.inputs() {
-        builder.declare(input, Space::Input(builder.of.len()));
+        let space = match options.inputs {
+            Inputs::Borrowed => Space::Input(builder.of.len()),
+            Inputs::Arena | Inputs::Rows => Space::Arena(0),
+        };
+        builder.declare(input, space);
     }
     let mut problems = Vec::new();
     let mut steps = Vec::new();
@@ -64,32 +84,65 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
             problems,
         ));
     }
-    let outputs = builder.ports(graph.outputs());
+    let mut outputs = builder.ports(graph.outputs());
     let inputs: Vec<(String, NodeId)> =
         graph.inputs().iter().map(|&id| (graph.name(id).to_owned(), id)).collect();
-    let inputs = builder.ports(&inputs);
+    let mut inputs = builder.ports(&inputs);
+    let mut of_graph: Vec<Layer> = layers.iter().map(|&id| layer(&graph, id)).collect();
     let mut buffers = builder.buffers;
+    if options.assume.is_some() {
+        assume::narrow(&mut buffers, &mut of_graph, inputs.iter_mut().chain(&mut outputs));
+    }
     let weights = builder.blob.into_bytes();
     let usage = usage(buffers.len(), &steps, &outputs);
-    let candidates = Layers { steps: &steps, buffers: &buffers, usage };
-    let Some(cuts) = cuts::choose(&candidates, options.target, options.objective) else {
-        return Err(too_large(&graph, &candidates, options));
+    let arrives = match options.inputs {
+        Inputs::Rows => Some(arriving(&inputs, &buffers).map_err(|fault| whole(&graph, options, fault))?),
+        Inputs::Borrowed | Inputs::Arena => None,
     };
-    let overlays = overlays(&candidates, &cuts);
-    let regions = regions(&graph, &layers, steps, &cuts, &mut buffers);
-    let (arena_bytes, arena_lower_bound_bytes) =
-        offsets(&mut buffers, &regions, &outputs, &overlays, options);
+    let candidates = Layers { steps: &steps, buffers: &buffers, usage, arrives };
+    let Found { cuts, buffers, placement } =
+        search(&candidates, options).map_err(|fault| whole(&graph, options, fault))?;
+    let arrives = arrives.map(|buffer| Arrival { buffer, bands: arrivals(&buffers[buffer.0], &cuts) });
     Ok(Plan {
         target: options.target,
-        layers: layers.iter().map(|&id| layer(&graph, id)).collect(),
+        assumed: options.assume,
+        layers: of_graph,
+        regions: regions(&graph, &layers, steps, &cuts),
         buffers,
-        regions,
         inputs,
+        arrives,
         outputs,
         weights,
-        arena_bytes,
-        arena_lower_bound_bytes,
+        arena_bytes: placement.bytes,
+        arena_lower_bound_bytes: placement.lower_bound,
     })
+}
+
+fn whole(graph: &Graph, options: &PlanOptions, fault: Fault) -> Error {
+    Error::whole(format!("{} cannot be compiled for {}", graph.name, options.target.name), fault)
+}
+
+/// The input whose rows arrive one by one.
+fn arriving(inputs: &[Port], buffers: &[Buffer]) -> Result<BufferId, Fault> {
+    let [input] = inputs else {
+        return Err(Fault::unsupported(format!(
+            "--input-rows takes a single input, the model has {}",
+            inputs.len()
+        )));
+    };
+    match (&input.ty.shape[..], buffers[input.buffer.0].ty.shape.len()) {
+        ([1, ..], 4) => Ok(input.buffer),
+        _ => Err(Fault::unsupported(format!(
+            "--input-rows takes rows of one picture, {} is {}",
+            input.name, input.ty
+        ))),
+    }
+}
+
+/// Rows of the input that each band of the first region takes.
+fn arrivals(input: &Buffer, cuts: &[Cut]) -> Bands {
+    let take = cuts.first().map_or(Take::ONE, |cut| cut.streamed.take);
+    take.bands(input.height)
 }
 
 /// Whether a node becomes steps.
@@ -144,6 +197,7 @@ fn layer(graph: &Graph, id: NodeId) -> Layer {
 struct Builder<'a> {
     graph: &'a Graph,
     target: &'static Target,
+    assume: Option<DType>,
     blob: Blob,
     buffers: Vec<Buffer>,
     of: BTreeMap<NodeId, BufferId>,
@@ -152,7 +206,11 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn declare(&mut self, node: NodeId, space: Space) -> BufferId {
         let ty = self.graph.ty(node).clone();
-        let (height, row_bytes) = rows_of(&ty);
+        let (height, row_bytes) = match (self.graph.op(node), &ty.shape[..]) {
+            // A picture of one channel, channels first: its rows are those of its only plane.
+            (Op::Input(_), &[1, 1, height, width]) => (height, width * ty.dtype.bytes()),
+            _ => rows_of(&ty),
+        };
         let id = BufferId(self.buffers.len());
         let name = self.graph.name(node).to_owned();
         self.buffers.push(Buffer { node, name, ty, space, height, row_bytes, rows: height, live: (0, 0) });
@@ -237,7 +295,12 @@ impl Builder<'_> {
                 _ => None,
             })
             .collect();
-        packed.into_iter().map(|packed| self.blob.intern(pack(packed, choice.kernel.layout))).collect()
+        let bytes = |packed: &Packed| match self.assume {
+            Some(_) => assume::narrowed(packed, choice.kernel.layout),
+            None => pack(packed, choice.kernel.layout),
+        };
+        let packed: Vec<Vec<u8>> = packed.into_iter().map(bytes).collect();
+        packed.into_iter().map(|bytes| self.blob.intern(bytes)).collect()
     }
 
     fn reads(&mut self, request: &Request, operands: &[NodeId]) -> Result<Vec<Read>, Fault> {
@@ -312,30 +375,8 @@ fn usage(buffers: usize, steps: &[Vec<Step>], outputs: &[Port]) -> Usage {
     usage
 }
 
-/// A result, the operand that it may follow through the same bytes, and the distance.
-type Following = (BufferId, BufferId, usize);
-
-fn overlays(layers: &Layers<'_>, cuts: &[Cut]) -> Vec<Following> {
-    let mut following = Vec::new();
-    for cut in cuts {
-        let steps = layers.steps[cut.layers.clone()].iter().flatten();
-        let ids: BTreeSet<BufferId> =
-            steps.flat_map(|step| step.reads.iter().map(|read| read.buffer).chain([step.write])).collect();
-        let ids: Vec<BufferId> = ids.into_iter().collect();
-        let pairs = cuts::overlays(layers, cut.layers.clone(), &cut.streamed, &ids);
-        following.extend(pairs.iter().map(|o| (ids[o.below], ids[o.above], o.distance)));
-    }
-    following
-}
-
-/// The chosen regions, and the rings among the buffers.
-fn regions(
-    graph: &Graph,
-    layers: &[NodeId],
-    steps: Vec<Vec<Step>>,
-    cuts: &[Cut],
-    buffers: &mut [Buffer],
-) -> Vec<Region> {
+/// The chosen regions.
+fn regions(graph: &Graph, layers: &[NodeId], steps: Vec<Vec<Step>>, cuts: &[Cut]) -> Vec<Region> {
     let mut steps = steps.into_iter();
     cuts.iter()
         .map(|cut| {
@@ -343,145 +384,8 @@ fn regions(
             for (step, bands) in of_region.iter_mut().zip(&cut.streamed.bands) {
                 step.bands = *bands;
             }
-            for (id, rows) in &cut.streamed.rings {
-                buffers[id.0].rows = *rows;
-            }
             let name = layers.get(cut.layers.end - 1).map_or("", |&id| graph.name(id)).to_owned();
             Region { name, bands: cut.streamed.count, steps: of_region }
         })
         .collect()
-}
-
-fn too_large(graph: &Graph, layers: &Layers<'_>, options: &PlanOptions) -> Error {
-    let least = cuts::choose(layers, options.target, Objective::Memory);
-    let message = match (options.objective, least) {
-        (Objective::Speed { cap }, Some(cuts)) => {
-            let largest = cuts
-                .iter()
-                .map(|cut| (cuts::bytes(layers, cut.layers.clone(), &cut.streamed, options.target), cut))
-                .max_by_key(|(bytes, _)| *bytes);
-            let (bytes, name) = largest.map_or((0, ""), |(bytes, cut)| {
-                (bytes, layers.buffers[layers.steps[cut.layers.start][0].write.0].name.as_str())
-            });
-            format!(
-                "it needs at least {bytes} bytes of arena, {cap} are allowed; most are needed from {name} on"
-            )
-        }
-        _ => "there is no plan".to_owned(),
-    };
-    Error::whole(
-        format!("{} cannot be compiled for {}", graph.name, options.target.name),
-        Fault::target(message).help("allow more memory, or take a network of smaller width or resolution"),
-    )
-}
-
-/// Lifetimes, sharing of bytes, and offsets. Returns the arena's size and its lower bound.
-fn offsets(
-    buffers: &mut [Buffer],
-    regions: &[Region],
-    outputs: &[Port],
-    following: &[Following],
-    options: &PlanOptions,
-) -> (usize, usize) {
-    lifetimes(buffers, regions, outputs);
-    let owner = shared(buffers, regions);
-    let owners: Vec<usize> = (0..buffers.len())
-        .filter(|&i| owner[i] == i && matches!(buffers[i].space, Space::Arena(_)))
-        .collect();
-    let items: Vec<Item> = owners
-        .iter()
-        .map(|&o| {
-            let live = (0..buffers.len()).filter(|&i| owner[i] == o).map(|i| buffers[i].live);
-            let live = live.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0, 0));
-            Item { bytes: buffers[o].bytes(), live }
-        })
-        .collect();
-    // A buffer that shares its bytes with others follows nothing: the others' lives are longer than its own.
-    let alone = |id: BufferId| {
-        let at = owners.iter().position(|&o| o == id.0)?;
-        let sharers = owner.iter().filter(|&&o| o == id.0).count();
-        (sharers == 1).then_some(at)
-    };
-    let overlays: Vec<Overlay> = following
-        .iter()
-        .filter_map(|&(result, operand, distance)| {
-            Some(Overlay { below: alone(result)?, above: alone(operand)?, distance })
-        })
-        .collect();
-    let placement = arena::place(&items, &overlays, options.target.align);
-    for (o, offset) in owners.iter().zip(&placement.offsets) {
-        for i in (0..buffers.len()).filter(|&i| owner[i] == *o) {
-            buffers[i].space = Space::Arena(*offset);
-        }
-    }
-    (placement.bytes, placement.lower_bound)
-}
-
-fn lifetimes(buffers: &mut [Buffer], regions: &[Region], outputs: &[Port]) {
-    let last = regions.len().saturating_sub(1);
-    let mut first_seen = vec![false; buffers.len()];
-    for (at, region) in regions.iter().enumerate() {
-        for step in &region.steps {
-            let touched = step.reads.iter().map(|read| read.buffer).chain([step.write]);
-            for BufferId(i) in touched {
-                let live = &mut buffers[i].live;
-                *live = (if first_seen[i] { live.0 } else { at }, at);
-                first_seen[i] = true;
-            }
-        }
-    }
-    for port in outputs {
-        buffers[port.buffer.0].live.1 = last;
-    }
-}
-
-/// For each buffer the one whose bytes it uses: a result goes over an operand that nothing reads later,
-/// where the kernel allows it.
-fn shared(buffers: &[Buffer], regions: &[Region]) -> Vec<usize> {
-    let mut owner: Vec<usize> = (0..buffers.len()).collect();
-    for (at, region) in regions.iter().enumerate() {
-        let [step] = &region.steps[..] else { continue };
-        let write = step.write.0;
-        let candidate = over(step).into_iter().filter_map(|position| operand_buffer(step, position)).find(
-            |&BufferId(i)| {
-                let buffer = &buffers[i];
-                let readers = step.reads.iter().filter(|read| read.buffer.0 == i).count();
-                matches!(buffer.space, Space::Arena(_))
-                    && buffer.live.1 == at
-                    && buffer.bytes() == buffers[write].bytes()
-                    && readers == 1
-            },
-        );
-        if let Some(BufferId(i)) = candidate {
-            owner[write] = owner[i];
-        }
-    }
-    owner
-}
-
-/// Operands over which a step's result may be written.
-fn over(step: &Step) -> Vec<usize> {
-    let mut positions = Vec::new();
-    if step.request.in_place {
-        positions.push(0);
-    }
-    positions.extend(step.request.fields.iter().filter_map(|(_, arg)| match arg {
-        Arg::Epilogue(_, Some((position, _))) => Some(*position),
-        _ => None,
-    }));
-    positions
-}
-
-/// The buffer of the operand at a position of the node.
-fn operand_buffer(step: &Step, position: usize) -> Option<BufferId> {
-    let mut reads = step.reads.iter();
-    step.request.fields.iter().find_map(|(_, arg)| {
-        let at = match arg {
-            Arg::Map(Operand::Input(i), _) | Arg::Place(Operand::Input(i), _) => *i,
-            Arg::Epilogue(_, Some((i, _))) => *i,
-            _ => return None,
-        };
-        let read = reads.next()?;
-        (at == position).then_some(read.buffer)
-    })
 }

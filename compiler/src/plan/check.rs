@@ -4,8 +4,8 @@
 //! run only when every row that it reads is still whole where it should lie; what it writes takes the
 //! bytes from whoever had them. Weights and inputs are read-only and only checked for their bounds.
 
-use super::request::Rows;
-use super::{Access, Buffer, BufferId, Plan, Space, Step};
+use super::request::{Arg, Operand, Rows};
+use super::{Access, Arrival, Buffer, BufferId, Plan, Space, Step};
 use crate::error::Fault;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,8 +18,15 @@ use std::ops::Range;
 /// leaves its memory; always a bug of the planner.
 pub fn check(plan: &Plan) -> Result<(), Fault> {
     let mut memory = Memory::default();
+    for port in plan.inputs.iter().filter(|_| plan.arrives.is_none()) {
+        let buffer = plan.buffer(port.buffer);
+        fill(plan, &mut memory, port.buffer, 0..buffer.height)?;
+    }
     for (at, region) in plan.regions.iter().enumerate() {
         for band in 0..region.bands {
+            if let Some(arrival) = plan.arrives.as_ref().filter(|_| at == 0) {
+                arrive(plan, &mut memory, arrival, band)?;
+            }
             for step in &region.steps {
                 run(plan, &mut memory, step, band).map_err(|fault| {
                     Fault::bug(format!(
@@ -103,38 +110,115 @@ fn row_range(base: usize, buffer: &Buffer, row: usize) -> Range<usize> {
     start..start + buffer.row_bytes
 }
 
+/// Rows of an input, written by the caller.
+fn fill(plan: &Plan, memory: &mut Memory, id: BufferId, rows: Range<usize>) -> Result<(), Fault> {
+    let buffer = plan.buffer(id);
+    let Space::Arena(base) = buffer.space else { return Ok(()) };
+    inside(plan, id)?;
+    for row in rows {
+        let content = Content { buffer: id, row, parts: 1, complete: true };
+        memory.write(row_range(base, buffer, row), content);
+    }
+    Ok(())
+}
+
+/// Rows of the input that the caller hands over before a band. Where the last band ends without all of them,
+/// rows would be left that nobody takes.
+fn arrive(plan: &Plan, memory: &mut Memory, arrival: &Arrival, band: usize) -> Result<(), Fault> {
+    fill(plan, memory, arrival.buffer, arrival.bands.rows(band))?;
+    let last = plan.regions.first().map_or(0, |region| region.bands.saturating_sub(1));
+    if band == last && arrival.bands.end(band) < plan.buffer(arrival.buffer).height {
+        return Err(Fault::bug("rows of the input are left behind the last band"));
+    }
+    Ok(())
+}
+
 fn run(plan: &Plan, memory: &mut Memory, step: &Step, band: usize) -> Result<(), Fault> {
     bounds(plan, step)?;
     let rows = step.bands.rows(band);
     if rows.is_empty() {
         return Ok(());
     }
-    for read in &step.reads {
+    for (read, over) in step.reads.iter().zip(written_over(step)) {
         let buffer = plan.buffer(read.buffer);
-        for row in needed(read.access, &rows, buffer) {
+        let needed = needed(read.access, &rows, buffer);
+        for &row in &needed {
             memory.expect(read.buffer, buffer, row)?;
         }
+        apart(plan, step, read.buffer, &needed, &rows, over)?;
     }
-    write(plan, memory, step, band, &rows)
+    write(plan, memory, step, &rows)
 }
 
-fn write(
+/// For each operand that is read, whether the kernel takes it element by element where it writes.
+fn written_over(step: &Step) -> Vec<bool> {
+    let fields = step.request.fields.iter();
+    fields
+        .filter_map(|(_, arg)| match arg {
+            Arg::Map(Operand::Input(i), _) | Arg::Place(Operand::Input(i), _) => {
+                Some(*i == 0 && step.request.in_place)
+            }
+            Arg::Epilogue(_, Some(_)) => Some(true),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What a call reads must not be what it writes, unless it goes element by element (`over`) and both are the
+/// same rows.
+fn apart(
     plan: &Plan,
-    memory: &mut Memory,
     step: &Step,
-    band: usize,
+    read: BufferId,
+    needed: &[usize],
     rows: &Range<usize>,
+    over: bool,
 ) -> Result<(), Fault> {
+    let (from, to) = (plan.buffer(read), plan.buffer(step.write));
+    let (Space::Arena(from_base), Space::Arena(to_base)) = (from.space, to.space) else { return Ok(()) };
+    let same = from_base == to_base && from.bytes() == to.bytes();
+    if read == step.write || over && same && from.rows == from.height && to.rows == to.height {
+        return Ok(());
+    }
+    for written in written(step, to, rows) {
+        let written = row_range(to_base, to, written);
+        for &row in needed {
+            let read = row_range(from_base, from, row);
+            if read.start < written.end && written.start < read.end && !(over && read == written) {
+                return Err(Fault::bug(format!(
+                    "{} is read at {read:?} by the call that writes {} at {written:?}",
+                    from.name, to.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of the result that a call writes.
+fn written(step: &Step, buffer: &Buffer, rows: &Range<usize>) -> Range<usize> {
+    match step.request.rows {
+        Rows::Whole => 0..buffer.height,
+        Rows::Window { .. } => step.write_base + rows.start..step.write_base + rows.end,
+        Rows::Accumulate => step.write_base..step.write_base + 1,
+    }
+}
+
+fn write(plan: &Plan, memory: &mut Memory, step: &Step, rows: &Range<usize>) -> Result<(), Fault> {
     let buffer = plan.buffer(step.write);
     let Space::Arena(base) = buffer.space else {
         return Err(Fault::bug(format!("{} is written, but does not lie in the arena", buffer.name)));
     };
     let (part, parts) = step.part;
-    let written: Range<usize> = match step.request.rows {
-        Rows::Whole => 0..buffer.height,
-        Rows::Window { .. } => step.write_base + rows.start..step.write_base + rows.end,
-        Rows::Accumulate => step.write_base..step.write_base + 1,
-    };
+    let written = written(step, buffer, rows);
+    if written.len() > buffer.rows {
+        return Err(Fault::bug(format!(
+            "{} rows of {} do not fit its {}",
+            written.len(),
+            buffer.name,
+            buffer.rows
+        )));
+    }
     // Images of a batch are parts of one value but rows of their own.
     let own_rows = !matches!(step.request.rows, Rows::Whole);
     for row in written {
@@ -149,7 +233,7 @@ fn write(
         let complete = match step.request.rows {
             Rows::Whole => part + 1 == parts,
             Rows::Window { .. } => true,
-            Rows::Accumulate => band + 1 == step.bands.count,
+            Rows::Accumulate => rows.end == step.bands.total,
         };
         memory.write(range, Content { buffer: step.write, row, parts: part + 1, complete });
     }
@@ -173,20 +257,25 @@ fn needed(access: Access, rows: &Range<usize>, buffer: &Buffer) -> Vec<usize> {
 /// Every buffer and constant lies inside its memory, aligned to its elements.
 fn bounds(plan: &Plan, step: &Step) -> Result<(), Fault> {
     for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
-        let buffer = plan.buffer(id);
-        let (at, limit) = match buffer.space {
-            Space::Arena(at) => (at, plan.arena_bytes),
-            Space::Weights(at) => (at, plan.weights.len()),
-            Space::Input(_) => (0, buffer.bytes()),
-        };
-        if at + buffer.bytes() > limit || at % buffer.ty.dtype.bytes() != 0 {
-            return Err(Fault::bug(format!("{} lies at {at} of {limit} bytes", buffer.name)));
-        }
+        inside(plan, id)?;
     }
     for range in step.weights.iter().flatten() {
         if range.end > plan.weights.len() || range.start % 4 != 0 {
             return Err(Fault::bug(format!("constants lie at {range:?} of {}", plan.weights.len())));
         }
+    }
+    Ok(())
+}
+
+fn inside(plan: &Plan, id: BufferId) -> Result<(), Fault> {
+    let buffer = plan.buffer(id);
+    let (at, limit) = match buffer.space {
+        Space::Arena(at) => (at, plan.arena_bytes),
+        Space::Weights(at) => (at, plan.weights.len()),
+        Space::Input(_) => (0, buffer.bytes()),
+    };
+    if at + buffer.bytes() > limit || at % buffer.ty.dtype.bytes() != 0 {
+        return Err(Fault::bug(format!("{} lies at {at} of {limit} bytes", buffer.name)));
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
 //! Where to cut the network into regions, and how many rows a band has.
 //!
-//! A dynamic program over the cut points: the fewest estimated cycles of all plans in which no region
-//! needs more than a cap of bytes; with no cap given for a memory-bound target, the least cap for which
-//! there is a plan at all.
+//! A dynamic program over the cut points: the fewest estimated cycles of all plans in which no region needs
+//! more than a cap of bytes. What a region needs is counted in [`memory`](super::memory), without offsets;
+//! where offsets then need more than is allowed, the cap is lowered.
 
-use super::arena::{self, Item, Overlay};
-use super::stream::{Layers, Streamed};
-use super::{Bands, BufferId, Space, Step};
+use super::memory;
+use super::stream::{Layers, Streamed, Take};
+use super::{Bands, BufferId, Step};
 use crate::plan::request::Rows;
 use mobilec_targets::{Shape, Target};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A region of the plan to be.
@@ -19,6 +19,10 @@ pub struct Cut {
     pub layers: Range<usize>,
     /// How it runs.
     pub streamed: Streamed,
+    /// Bytes that it needs at least.
+    pub bytes: usize,
+    /// Estimated cycles.
+    cycles: f64,
 }
 
 /// What a plan is chosen for.
@@ -36,146 +40,123 @@ pub enum Objective {
     Memory,
 }
 
-/// Longest region, in layers: bounds the work of the planner.
+/// Longest region, in layers, whose band heights are varied: bounds the work of the planner.
 const LONGEST: usize = 40;
 
-/// Chooses regions; `None` when no plan stays within the cap.
-pub fn choose(layers: &Layers<'_>, target: &Target, objective: Objective) -> Option<Vec<Cut>> {
-    let count = layers.steps.len();
-    if objective == Objective::LayerByLayer {
-        let whole = |layer: usize| layers.stream(layer..layer + 1, usize::MAX);
-        return (0..count).map(|at| whole(at).map(|streamed| Cut { layers: at..at + 1, streamed })).collect();
-    }
-    let candidates = candidates(layers, target);
-    match objective {
-        Objective::Speed { cap } => cheapest(count, &candidates, cap),
-        Objective::LayerByLayer | Objective::Memory => {
-            let mut caps: Vec<usize> = candidates.iter().map(|c| c.bytes).collect();
-            caps.sort_unstable();
-            caps.dedup();
-            let at = caps.partition_point(|&cap| cheapest(count, &candidates, cap).is_none());
-            caps.get(at).and_then(|&cap| cheapest(count, &candidates, cap))
-        }
-    }
+/// All regions that there could be.
+pub struct Candidates {
+    all: Vec<Cut>,
+    by_start: Vec<Vec<usize>>,
 }
 
-struct Candidate {
-    cut: Cut,
-    cycles: f64,
-    bytes: usize,
-}
-
-/// Every run of layers that streams, with every band height that is worth a look.
-fn candidates(layers: &Layers<'_>, target: &Target) -> Vec<Candidate> {
-    let count = layers.steps.len();
-    let mut out = Vec::new();
-    for start in 0..count {
-        for end in start + 1..=count.min(start + LONGEST) {
-            if end > start + 1 && !layers.streams(end - 1) {
-                break;
+impl Candidates {
+    /// For layers one by one; regions of several layers and bands with `streaming`, and where rows of the
+    /// input arrive one by one.
+    pub fn new(layers: &Layers<'_>, target: &Target, streaming: bool) -> Self {
+        let mut all = Vec::new();
+        for start in 0..layers.steps.len() {
+            let mut add = |range: Range<usize>, streamed: Streamed| {
+                let cycles = cycles(layers, range.clone(), &streamed, target);
+                let bytes = memory::bytes(layers, range.clone(), &streamed, target.align);
+                all.push(Cut { layers: range, streamed, bytes, cycles });
+            };
+            if let Some(streamed) = layers.whole(start) {
+                add(start..start + 1, streamed);
             }
-            let total = layers.steps[end - 1].last().map_or(1, |step| step.bands.total);
-            let mut any = false;
-            for band in heights(total) {
-                if let Some(streamed) = layers.stream(start..end, band) {
-                    any = true;
-                    out.push(Candidate {
-                        cycles: cycles(layers, start..end, &streamed, target),
-                        bytes: bytes(layers, start..end, &streamed, target),
-                        cut: Cut { layers: start..end, streamed },
-                    });
+            if streaming || start == 0 && layers.arrives.is_some() {
+                streamed(layers, start, &mut add);
+            }
+        }
+        Self::of(all, layers.steps.len())
+    }
+
+    fn of(all: Vec<Cut>, layers: usize) -> Self {
+        let mut by_start = vec![Vec::new(); layers];
+        for (i, cut) in all.iter().enumerate() {
+            by_start[cut.layers.start].push(i);
+        }
+        Self { all, by_start }
+    }
+
+    /// Of the regions of the same layers only the one that needs least, and of several the fastest.
+    pub fn leanest(&self) -> Self {
+        let mut best: BTreeMap<(usize, usize), &Cut> = BTreeMap::new();
+        for cut in &self.all {
+            let slot = best.entry((cut.layers.start, cut.layers.end)).or_insert(cut);
+            if (cut.bytes, cut.cycles) < (slot.bytes, slot.cycles) {
+                *slot = cut;
+            }
+        }
+        Self::of(best.into_values().cloned().collect(), self.by_start.len())
+    }
+
+    /// What regions need, each number once, in ascending order.
+    pub fn caps(&self) -> Vec<usize> {
+        let mut caps: Vec<usize> = self.all.iter().map(|cut| cut.bytes).collect();
+        caps.sort_unstable();
+        caps.dedup();
+        caps
+    }
+
+    /// The dynamic program: least cycles up to each cut point. `None` when no plan stays within the cap.
+    pub fn cheapest(&self, cap: usize) -> Option<Vec<Cut>> {
+        let count = self.by_start.len();
+        let mut best: Vec<Option<(f64, usize)>> = vec![None; count + 1];
+        best[0] = Some((0.0, usize::MAX));
+        for start in 0..count {
+            let Some((so_far, _)) = best[start] else { continue };
+            for (i, cut) in self.by_start[start].iter().map(|&i| (i, &self.all[i])) {
+                let total = so_far + cut.cycles;
+                let slot = &mut best[cut.layers.end];
+                if cut.bytes <= cap && slot.is_none_or(|(least, _)| total < least) {
+                    *slot = Some((total, i));
                 }
             }
-            if !any || !layers.streams(start) {
-                break;
+        }
+        let mut cuts = Vec::new();
+        let mut at = count;
+        while at > 0 {
+            let (_, i) = best[at]?;
+            cuts.push(self.all[i].clone());
+            at = self.all[i].layers.start;
+        }
+        cuts.reverse();
+        Some(cuts)
+    }
+}
+
+/// Every run of layers from `start` on that streams, with every band height that is worth a look.
+fn streamed(layers: &Layers<'_>, start: usize, add: &mut impl FnMut(Range<usize>, Streamed)) {
+    let paces = layers.paces(start);
+    for (at, &pace) in paces.iter().enumerate() {
+        let range = start..start + at + 1;
+        // Rows of the input that later regions need would have to be kept.
+        let arrives = layers.arrives.filter(|_| start == 0);
+        if arrives.is_some_and(|input| layers.usage.last[input.0] >= range.end) {
+            continue;
+        }
+        add(range.clone(), layers.stream(range.clone(), &paces, Take::ONE));
+        let total = layers.steps[range.end - 1].last().map_or(1, |step| step.bands.total);
+        if range.len() > LONGEST {
+            continue;
+        }
+        for take in heights(total).into_iter().filter_map(|band| layers.take(pace, band)) {
+            if take != Take::ONE {
+                add(range.clone(), layers.stream(range.clone(), &paces, take));
             }
         }
     }
-    out
 }
 
-/// Band heights from one row to all.
+/// Band heights of the last layer, below all rows.
 fn heights(total: usize) -> Vec<usize> {
-    let mut heights: Vec<usize> =
-        [1, 2, 3, 4, 7, 8, 14, 16, 28, 56].into_iter().filter(|&rows| rows < total).collect();
-    heights.push(total.max(1));
-    heights
-}
-
-/// The dynamic program: least cycles up to each cut point.
-fn cheapest(count: usize, candidates: &[Candidate], cap: usize) -> Option<Vec<Cut>> {
-    let mut best: Vec<Option<(f64, usize)>> = vec![None; count + 1];
-    best[0] = Some((0.0, usize::MAX));
-    let mut by_start: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.bytes <= cap) {
-        by_start[candidate.cut.layers.start].push(i);
-    }
-    for start in 0..count {
-        let Some((so_far, _)) = best[start] else { continue };
-        for &i in &by_start[start] {
-            let candidate = &candidates[i];
-            let total = so_far + candidate.cycles;
-            let slot = &mut best[candidate.cut.layers.end];
-            if slot.is_none_or(|(least, _)| total < least) {
-                *slot = Some((total, i));
-            }
-        }
-    }
-    let mut cuts = Vec::new();
-    let mut at = count;
-    while at > 0 {
-        let (_, i) = best[at]?;
-        cuts.push(candidates[i].cut.clone());
-        at = candidates[i].cut.layers.start;
-    }
-    cuts.reverse();
-    Some(cuts)
-}
-
-/// What the region needs while it runs: what it reads and writes, its rings, and what lies over it.
-pub fn bytes(layers: &Layers<'_>, range: Range<usize>, streamed: &Streamed, target: &Target) -> usize {
-    let mut ids: BTreeSet<BufferId> = BTreeSet::new();
-    for step in layers.steps[range.clone()].iter().flatten() {
-        ids.extend(step.reads.iter().map(|read| read.buffer).chain([step.write]));
-    }
-    ids.extend((0..layers.buffers.len()).map(BufferId).filter(|id| {
-        let (writer, last) = (layers.usage.writer[id.0], layers.usage.last[id.0]);
-        writer != usize::MAX && writer < range.start && last >= range.start
-    }));
-    let ids: Vec<BufferId> =
-        ids.into_iter().filter(|id| matches!(layers.buffers[id.0].space, Space::Arena(_))).collect();
-    let items: Vec<Item> = ids
-        .iter()
-        .map(|id| {
-            let buffer = &layers.buffers[id.0];
-            let rows = streamed.rings.get(id).copied().unwrap_or(buffer.height);
-            Item { bytes: rows * buffer.row_bytes, live: (0, 0) }
-        })
-        .collect();
-    let overlays = overlays(layers, range, streamed, &ids);
-    arena::estimate(&items, &overlays, target.align)
-}
-
-/// Pairs of `ids` of which the one may follow the other through the same bytes.
-pub fn overlays(
-    layers: &Layers<'_>,
-    range: Range<usize>,
-    streamed: &Streamed,
-    ids: &[BufferId],
-) -> Vec<Overlay> {
-    let mut overlays = Vec::new();
-    for (below, &result) in ids.iter().enumerate() {
-        for (above, &operand) in ids.iter().enumerate().filter(|(_, operand)| **operand != result) {
-            if let Some(distance) = layers.distance(range.clone(), streamed, result, operand) {
-                overlays.push(Overlay { below, above, distance });
-            }
-        }
-    }
-    overlays
+    [1, 2, 3, 4, 7, 8, 14, 16, 28, 56].into_iter().filter(|&rows| rows < total).collect()
 }
 
 /// Checking a step and starting its loops.
 const CALL_CYCLES: f64 = 120.0;
+/// A call in a band in which nothing is to be made.
+const EMPTY_CALL_CYCLES: f64 = 40.0;
 /// Cycles to read a byte from the second level cache or beyond, over what the kernels' estimates assume (data
 /// in the first level): 211, 117 and 88 GB/s measured on a Zen core at 3.7 GHz.
 const L2_CYCLES_PER_BYTE: f64 = 0.014;
@@ -184,12 +165,9 @@ const L3_CYCLES_PER_BYTE: f64 = 0.0245;
 /// Estimated cycles: the kernels', band by band, and the memory traffic that they do not see.
 fn cycles(layers: &Layers<'_>, range: Range<usize>, streamed: &Streamed, target: &Target) -> f64 {
     let steps: Vec<&Step> = layers.steps[range].iter().flatten().collect();
-    let held = |id: BufferId| {
-        let buffer = &layers.buffers[id.0];
-        streamed.rings.get(&id).copied().unwrap_or(buffer.height) * buffer.row_bytes
-    };
+    let row_bytes = |id: BufferId| layers.buffers[id.0].row_bytes;
     // What passes through the caches between two uses of a row: all rings, and the weights of all steps.
-    let rings: usize = streamed.rings.keys().map(|&id| held(id)).sum();
+    let rings: usize = streamed.rings.iter().map(|(&id, ring)| ring.rows * row_bytes(id)).sum();
     let constants =
         |step: &Step| step.weights.first().map_or(0, |w| w.iter().map(ExactSizeIterator::len).sum());
     let weights: usize = steps.iter().map(|step| constants(step)).sum();
@@ -203,42 +181,36 @@ fn cycles(layers: &Layers<'_>, range: Range<usize>, streamed: &Streamed, target:
     };
     let mut total = 0.0;
     for (step, bands) in steps.iter().zip(&streamed.bands) {
-        total += kernel_cycles(step, bands, target);
+        let (cycles, calls) = kernel_cycles(step, bands, streamed.count, target);
+        total += cycles;
         for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
             let buffer = &layers.buffers[id.0];
             let set = if streamed.rings.contains_key(&id) { rings + weights } else { buffer.bytes() };
             total += traffic(buffer.height * buffer.row_bytes, set);
         }
         let again = if streamed.count > 1 { rings + weights } else { usize::MAX };
-        total += traffic(constants(step) * streamed.count, again);
+        total += traffic(constants(step) * calls, again);
     }
     total
 }
 
-/// The first variant's kernel over all bands, each with its own number of positions.
-fn kernel_cycles(step: &Step, bands: &Bands, target: &Target) -> f64 {
-    let Some(choice) = step.kernels.first() else { return 0.0 };
-    if bands.count == 1 || matches!(step.request.rows, Rows::Whole) {
-        return choice.cycles + CALL_CYCLES;
+/// The first variant's kernel over all bands, and how many of them make rows.
+fn kernel_cycles(step: &Step, bands: &Bands, count: usize, target: &Target) -> (f64, usize) {
+    let Some(choice) = step.kernels.first() else { return (0.0, 0) };
+    if count == 1 || matches!(step.request.rows, Rows::Whole) {
+        return (choice.cycles + CALL_CYCLES, 1);
     }
     let shape = step.request.shape;
-    let mut known: Option<(usize, f64)> = None;
-    (0..bands.count)
-        .map(|band| {
-            let rows = bands.rows(band).len();
-            if rows == 0 {
-                return CALL_CYCLES;
-            }
-            match known {
-                Some((same, cycles)) if same == rows => cycles,
-                _ => {
-                    let m = shape.m * rows / step.bands.total.max(1);
-                    let cycles =
-                        (choice.kernel.cycles)(&Shape { m: m.max(1), ..shape }, target) + CALL_CYCLES;
-                    known = Some((rows, cycles));
-                    cycles
-                }
-            }
-        })
-        .sum()
+    let call = |rows: usize| {
+        let m = shape.m * rows / step.bands.total.max(1);
+        (choice.kernel.cycles)(&Shape { m: m.max(1), ..shape }, target) + CALL_CYCLES
+    };
+    let rows = (bands.rows / bands.per.max(1)).clamp(1, bands.total.max(1));
+    let (full, rest) = (bands.total / rows, bands.total % rows);
+    let calls = full + usize::from(rest > 0);
+    let mut cycles = full as f64 * call(rows) + count.saturating_sub(calls) as f64 * EMPTY_CALL_CYCLES;
+    if rest > 0 {
+        cycles += call(rest);
+    }
+    (cycles, calls)
 }
