@@ -13,6 +13,7 @@ use crate::error::{Error, Fault, Result};
 use crate::files;
 use crate::onnx::ImportOptions;
 use crate::pixels::Input;
+use crate::plan::{Inputs, Objective};
 use mobilec_targets::{Target, by_name};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct Build {
     budget: Budget,
     import: ImportOptions,
     pixels: Option<Input>,
+    inputs: Inputs,
+    objective: Option<Objective>,
 }
 
 /// What is compiled.
@@ -83,7 +86,15 @@ impl Build {
     }
 
     fn new(source: Source) -> Self {
-        Self { source, target: None, budget: Budget::new(), import: ImportOptions::default(), pixels: None }
+        Self {
+            source,
+            target: None,
+            budget: Budget::new(),
+            import: ImportOptions::default(),
+            pixels: None,
+            inputs: Inputs::default(),
+            objective: None,
+        }
     }
 
     /// Compiles for this target instead of the one that cargo builds for.
@@ -110,7 +121,24 @@ impl Build {
         self
     }
 
-    /// The build fails when the module would need more.
+    /// Where the module's inputs lie: in the caller's memory unless something else is said.
+    ///
+    /// With [`Inputs::Arena`] the picture is written to `input_mut(&mut arena)` and `run_in_place` computes
+    /// over it; with [`Inputs::Rows`] it arrives row by row: `rows(&mut arena)`, `push_row`, `finish`.
+    #[must_use]
+    pub const fn inputs(mut self, inputs: Inputs) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Takes the smallest arena that there is, however slow.
+    #[must_use]
+    pub const fn smallest_arena(mut self) -> Self {
+        self.objective = Some(Objective::Memory);
+        self
+    }
+
+    /// The fastest module that needs no more; the build fails where there is none.
     #[must_use]
     pub const fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -132,6 +160,9 @@ impl Build {
             println!("cargo::rerun-if-changed={}", folder.join(location).display());
         }
         let options = Options::new(target, name);
+        let within = self.budget.ram_bytes.map(|cap| Objective::Speed { cap });
+        let objective = self.objective.or(within).unwrap_or(options.objective);
+        let options = Options { objective, inputs: self.inputs, ..options };
         let compiled = driver::compile(&model, &options)?;
         self.within_budget(&model.name, &compiled)?;
         let module = compiled.module();

@@ -103,7 +103,7 @@ impl Options {
             command: String::new(),
             observe: false,
             inline_weights: false,
-            objective: Objective::default(),
+            objective: Objective::of(target),
             inputs: Inputs::default(),
             assume: None,
         }

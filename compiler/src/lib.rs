@@ -27,3 +27,4 @@ pub mod zoo;
 pub use build::{Budget, Build};
 pub use error::{Error, Result};
 pub use pixels::Input;
+pub use plan::Inputs;

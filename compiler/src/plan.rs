@@ -14,6 +14,7 @@ mod build;
 pub mod check;
 mod cuts;
 mod memory;
+mod objective;
 mod pack;
 pub mod request;
 mod search;
@@ -22,8 +23,8 @@ mod stream;
 mod text;
 
 pub use bands::Bands;
-pub use build::{Inputs, PlanOptions, build};
-pub use cuts::Objective;
+pub use build::{PlanOptions, build};
+pub use objective::{Inputs, Objective};
 pub use select::Choice;
 
 use crate::graph::NodeId;

@@ -1,6 +1,6 @@
 //! `include_model!`: the arguments, and the module of an ONNX file.
 
-use super::{items, root, target, watch};
+use super::{Planned, items, root, target, watch};
 use mobilec::files;
 use mobilec::onnx::ImportOptions;
 use mobilec_targets::Target;
@@ -13,11 +13,17 @@ pub(super) struct Arguments {
     path: LitStr,
     target: Option<&'static Target>,
     import: ImportOptions,
+    plan: Planned,
 }
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut arguments = Self { path: input.parse()?, target: None, import: ImportOptions::default() };
+        let mut arguments = Self {
+            path: input.parse()?,
+            target: None,
+            import: ImportOptions::default(),
+            plan: Planned::default(),
+        };
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -41,8 +47,12 @@ impl Arguments {
             let given = shape(&value.value());
             let (name, shape) = given.ok_or_else(|| error(&"it takes NAME=1,3,224,224"))?;
             self.import.input_shapes.insert(name, shape);
+        } else if key == "max_ram" {
+            self.plan.objective = Some(value.value().parse().map_err(|message: String| error(&message))?);
+        } else if key == "inputs" {
+            self.plan.inputs = value.value().parse().map_err(|message: String| error(&message))?;
         } else {
-            return Err(Error::new(key.span(), "there are target and input_shape"));
+            return Err(Error::new(key.span(), "there are target, input_shape, max_ram and inputs"));
         }
         Ok(())
     }
@@ -51,7 +61,7 @@ impl Arguments {
         let error = |error: mobilec::Error| Error::new(self.path.span(), error);
         let path = root().join(self.path.value());
         let model = files::model(&path, self.import.clone()).map_err(error)?;
-        let (watch, items) = (watch(&path), items(&model, self.target).map_err(error)?);
+        let (watch, items) = (watch(&path), items(&model, self.target, self.plan).map_err(error)?);
         Ok(quote! { #watch #items })
     }
 }

@@ -9,6 +9,7 @@ mod model;
 
 use mobilec::build;
 use mobilec::driver::{self, Model, Options};
+use mobilec::plan::{Inputs, Objective};
 use mobilec_targets::{PORTABLE, Target, X86_64, by_name};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -27,7 +28,9 @@ use std::path::{Path, PathBuf};
 /// The path is relative to the crate's folder. `target = "x86-64-avx2"` names a target of `mobilec targets`;
 /// a macro cannot see what cargo builds for, so without it there is one module for 64-bit x86 (the best
 /// instruction set is found when running) and a portable one for everything else.
-/// `input_shape = "NAME=1,3,224,224"` fixes an input with symbolic dimensions.
+/// `input_shape = "NAME=1,3,224,224"` fixes an input with symbolic dimensions. `max_ram = "128K"` or `"min"`
+/// limits the arena, and `inputs = "arena"` or `"rows"` says how pictures are handed over
+/// ([`Build::inputs`](mobilec::Build::inputs)).
 ///
 /// # Errors
 ///
@@ -83,11 +86,11 @@ fn target(name: &str) -> mobilec::Result<&'static Target> {
 }
 
 /// The items of a model's module; without a target, of two.
-fn items(model: &Model, target: Option<&'static Target>) -> mobilec::Result<TokenStream> {
+fn items(model: &Model, target: Option<&'static Target>, planned: Planned) -> mobilec::Result<TokenStream> {
     if let Some(target) = target {
-        return module(model, target);
+        return module(model, target, planned);
     }
-    let (x86, portable) = (module(model, &X86_64)?, module(model, &PORTABLE)?);
+    let (x86, portable) = (module(model, &X86_64, planned)?, module(model, &PORTABLE, planned)?);
     Ok(quote! {
         #[cfg(target_arch = "x86_64")]
         mod family { #x86 }
@@ -97,8 +100,17 @@ fn items(model: &Model, target: Option<&'static Target>) -> mobilec::Result<Toke
     })
 }
 
-fn module(model: &Model, target: &'static Target) -> mobilec::Result<TokenStream> {
-    let options = Options { inline_weights: true, ..Options::new(target, "model") };
+/// What was said about memory.
+#[derive(Clone, Copy, Default)]
+struct Planned {
+    objective: Option<Objective>,
+    inputs: Inputs,
+}
+
+fn module(model: &Model, target: &'static Target, planned: Planned) -> mobilec::Result<TokenStream> {
+    let options = Options::new(target, "model");
+    let objective = planned.objective.unwrap_or(options.objective);
+    let options = Options { inline_weights: true, objective, inputs: planned.inputs, ..options };
     let source = driver::compile(model, &options)?.module().source;
     source
         .parse()

@@ -1,6 +1,6 @@
 //! `model!`: the module of a network that is described in place.
 
-use super::{items, root, target, watch};
+use super::{Planned, items, root, target, watch};
 use mobilec::driver::Model;
 use mobilec::dsl::{self, Description};
 use mobilec::files;
@@ -19,7 +19,7 @@ pub(super) fn expand(tokens: &TokenStream) -> Result<TokenStream, Vec<Error>> {
     let error = |error| under("weights", error);
     let model = Model::text(source.name.to_string(), tokens.to_string(), Vec::new());
     let model = files::with_weights(model, &root()).map_err(error)?;
-    let items = items(&model, target).map_err(error)?;
+    let items = items(&model, target, Planned::default()).map_err(error)?;
     let watch = options.weights.file.iter().map(|file| watch(&root().join(file)));
     let (attributes, visibility, name) = (&source.docs, &source.visibility, &source.name);
     Ok(quote! {

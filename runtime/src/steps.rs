@@ -18,6 +18,17 @@ pub enum Place {
     Weights(usize),
 }
 
+impl Place {
+    /// The place so many bytes behind this one.
+    pub(crate) const fn behind(self, bytes: usize) -> Self {
+        match self {
+            Self::Arena(at) => Self::Arena(at.saturating_add(bytes)),
+            Self::Input(index, at) => Self::Input(index, at.saturating_add(bytes)),
+            Self::Weights(at) => Self::Weights(at.saturating_add(bytes)),
+        }
+    }
+}
+
 /// A feature map `[height, width, channels]` of which the last `rows` rows are held in a ring: row `y`
 /// lies at `place + y % rows * width * channels * size_of(element)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -469,12 +480,10 @@ pub enum Element {
 /// Conversion between element types: floats truncate towards zero, integers wrap, `bool` is `x != 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cast {
-    /// Where from.
-    pub input: Place,
-    /// Where to.
-    pub output: Place,
-    /// Elements.
-    pub len: usize,
+    /// Any shape.
+    pub input: Map,
+    /// The same shape.
+    pub output: Map,
     /// Type of the input.
     pub from: Element,
     /// Type of the output.

@@ -50,14 +50,14 @@ impl Family {
             | Self::Activate
             | Self::Combine
             | Self::ChannelScale
-            | Self::ChannelAffine => true,
+            | Self::ChannelAffine
+            | Self::Cast => true,
             Self::ConvTranspose2d
             | Self::MatMul
             | Self::Unary
             | Self::Binary
             | Self::Compare
             | Self::Select
-            | Self::Cast
             | Self::Quantize
             | Self::Dequantize
             | Self::Reduce

@@ -1,9 +1,11 @@
 //! Row streaming on random networks: the same bits as layer by layer, whatever the bands, the memory and the
 //! way in; and the checker, which must pass every plan and refuse every damaged one.
 
+use mobilec::Input;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::plan::check::check;
 use mobilec::plan::{Inputs, Objective, Plan, Space};
+use mobilec::tensor::DType;
 use mobilec_tests::batch;
 use mobilec_tests::emitted::target;
 use mobilec_tests::networks::{Random, text};
@@ -12,7 +14,13 @@ use mobilec_tests::networks::{Random, text};
 fn compile(seed: u64, on: &str, objective: Objective, inputs: Inputs, name: &str) -> Compiled {
     let options = Options { objective, inputs, ..Options::new(target(on), name) };
     let text = text(seed);
-    let model = Model::text("net", text.clone(), Vec::new());
+    let mut model = Model::text("net", text.clone(), Vec::new());
+    // Pictures of one or three channels come as pixels in every other network.
+    model.pixels = match seed % 2 {
+        0 if text.contains(", 3], padding") => Some(Input::rgb8().imagenet()),
+        0 if text.contains(", 1], padding") => Some(Input::grey8()),
+        _ => None,
+    };
     driver::compile(&model, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"))
 }
 
@@ -32,8 +40,13 @@ fn ways(layer_by_layer: &Plan, smallest: &Plan) -> Vec<(Objective, Inputs)> {
 
 fn input(plan: &Plan, seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
-    let elements: usize = plan.inputs.iter().map(|port| port.ty.elements()).sum();
-    (0..elements).flat_map(|_| (random.below(2001) as f32 / 1000.0 - 1.0).to_le_bytes()).collect()
+    let ty = &plan.inputs[0].ty;
+    match ty.dtype {
+        DType::U8 => (0..ty.elements()).map(|_| random.below(256) as u8).collect(),
+        _ => (0..ty.elements())
+            .flat_map(|_| (random.below(2001) as f32 / 1000.0 - 1.0).to_le_bytes())
+            .collect(),
+    }
 }
 
 fn every_way_gives_the_same_bits(name: &str, on: &str, seeds: std::ops::Range<u64>) {

@@ -47,8 +47,7 @@ impl Compile {
             target.name,
             self.plan.words()
         );
-        let (objective, inputs) = (self.plan.objective()?, self.plan.inputs());
-        let options = Options { command, objective, inputs, ..Options::new(target, name.as_str()) };
+        let options = Options { command, ..self.plan.options(target, &name)? };
         let compiled = driver::compile(&model, &options)?;
         show_notes(&compiled);
         if self.explain {

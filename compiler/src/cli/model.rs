@@ -95,23 +95,26 @@ fn pixels(how: &str, model: &Model) -> Result<Input> {
 /// How the plan is to be chosen.
 #[derive(Args, Clone)]
 pub struct PlanArguments {
-    /// Largest arena: the fastest plan that fits, or `min` for the smallest there is
+    /// Largest arena: the fastest plan that fits, or `min` for the smallest there is. Inputs lie in it
     #[arg(long, value_name = "128K")]
     max_ram: Option<String>,
+    /// Run every layer by itself, without streaming rows from one to the next
+    #[arg(long, conflicts_with = "max_ram")]
+    layer_by_layer: bool,
     /// Take the picture row by row, as it comes from a camera, instead of whole
     #[arg(long)]
     input_rows: bool,
 }
 
 impl PlanArguments {
-    /// What regions and bands are chosen for; layer by layer unless memory is limited.
-    pub fn objective(&self) -> Result<Objective> {
+    /// What regions and bands are chosen for; `None` when nothing is said about it.
+    pub fn objective(&self) -> Result<Option<Objective>> {
         match self.max_ram.as_deref() {
-            None => Ok(Objective::default()),
-            Some("min") => Ok(Objective::Memory),
-            Some(text) => bytes(text).map(|cap| Objective::Speed { cap }).ok_or_else(|| {
-                Error::Usage(format!("--max-ram {text}: it takes bytes, as 65536, 128K or 2M, or min"))
-            }),
+            None => Ok(self.layer_by_layer.then_some(Objective::LayerByLayer)),
+            Some(text) => match text.parse() {
+                Ok(objective) => Ok(Some(objective)),
+                Err(why) => Err(Error::Usage(format!("--max-ram {text}: {why}"))),
+            },
         }
     }
 
@@ -124,22 +127,22 @@ impl PlanArguments {
         }
     }
 
+    /// Options for a module of that name.
+    pub fn options(&self, target: &'static Target, name: &str) -> Result<Options> {
+        let options = Options::new(target, name);
+        let objective = self.objective()?.unwrap_or(options.objective);
+        Ok(Options { objective, inputs: self.inputs(), ..options })
+    }
+
     /// The same arguments as words of a command line.
     pub fn words(&self) -> String {
-        let ram = self.max_ram.as_ref().map_or(String::new(), |text| format!(" --max-ram {text}"));
-        ram + if self.input_rows { " --input-rows" } else { "" }
+        let mut words = self.max_ram.as_ref().map_or(String::new(), |text| format!(" --max-ram {text}"));
+        for (given, flag) in [(self.layer_by_layer, " --layer-by-layer"), (self.input_rows, " --input-rows")]
+        {
+            words += if given { flag } else { "" };
+        }
+        words
     }
-}
-
-/// `128K` → 131072
-fn bytes(text: &str) -> Option<usize> {
-    let (number, unit) =
-        match text.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B').to_owned() {
-            t if t.ends_with('K') => (t[..t.len() - 1].to_owned(), 1 << 10),
-            t if t.ends_with('M') => (t[..t.len() - 1].to_owned(), 1 << 20),
-            t => (t, 1),
-        };
-    number.trim().parse::<usize>().ok()?.checked_mul(unit)
 }
 
 /// Splits `NAME=VALUE` at the last `=` that leaves a name: names may hold `=`, values hold none.
@@ -173,8 +176,7 @@ pub fn compile(
     plan: &PlanArguments,
     observe: bool,
 ) -> Result<Compiled> {
-    let (objective, inputs) = (plan.objective()?, plan.inputs());
-    let options = Options { observe, objective, inputs, ..Options::new(target, harness::MODULE_NAME) };
+    let options = Options { observe, ..plan.options(target, harness::MODULE_NAME)? };
     let compiled = driver::compile(model, &options)?;
     show_notes(&compiled);
     Ok(compiled)

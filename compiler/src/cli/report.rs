@@ -4,8 +4,9 @@ use super::model::{self, ModelArguments, PlanArguments, show_notes};
 use clap::Args;
 use mobilec::Result;
 use mobilec::driver::{self, Compiled, Options};
-use mobilec::plan::{Plan, Port, Space, Step};
+use mobilec::plan::{Inputs, Objective, Plan, Port, Space, Step};
 use mobilec::tensor::DType;
+use mobilec_targets::Target;
 use serde_json::json;
 
 /// Shows what a compiled model is made of.
@@ -18,7 +19,8 @@ pub struct Report {
     /// What to generate code for
     #[arg(long, default_value = "native", value_name = "T")]
     target: String,
-    /// Plan as if the network were quantised: one byte for every float of a value or weight
+    /// Plan as if the network were quantised, one byte for every float, and for the smallest arena unless
+    /// --max-ram or --layer-by-layer say otherwise: an estimate
     #[arg(long, value_name = "i8")]
     assume_dtype: Option<Assumed>,
     /// Show what every fusion and every kernel choice was made of
@@ -43,15 +45,7 @@ impl Report {
             let notes = fusions.iter().filter(|_| self.explain).map(|note| format!("{note}\n"));
             return super::print(&notes.chain([fused.text()]).collect::<String>());
         }
-        let compiled = driver::compile(
-            &source,
-            &Options {
-                objective: self.plan.objective()?,
-                inputs: self.plan.inputs(),
-                assume: self.assume_dtype.map(|Assumed::I8| DType::I8),
-                ..Options::new(target, "net")
-            },
-        )?;
+        let compiled = driver::compile(&source, &self.options(target)?)?;
         show_notes(&compiled);
         if self.json {
             return super::print_json(&object(&source.name, &compiled));
@@ -64,6 +58,22 @@ impl Report {
             text += &compiled.plan.explain();
         }
         super::print(&text)
+    }
+}
+
+impl Report {
+    /// An estimate of memory is of the smallest plan, unless something else is asked for.
+    fn options(&self, target: &'static Target) -> Result<Options> {
+        let options = self.plan.options(target, "net")?;
+        let Some(Assumed::I8) = self.assume_dtype else { return Ok(options) };
+        let options = Options { assume: Some(DType::I8), ..options };
+        Ok(match (self.plan.objective()?, options.inputs) {
+            (Some(_), _) => options,
+            (None, Inputs::Rows) => Options { objective: Objective::Memory, ..options },
+            (None, Inputs::Borrowed | Inputs::Arena) => {
+                Options { objective: Objective::Memory, inputs: Inputs::Arena, ..options }
+            }
+        })
     }
 }
 

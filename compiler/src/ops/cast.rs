@@ -4,7 +4,7 @@ use super::{Operator, shape};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::onnx::{Call, Spelling};
-use crate::plan::request::{Arg, Operand, Request, Rows, Site};
+use crate::plan::request::{Arg, MapShape, Operand, Request, Rows, Site};
 use crate::reference::{Array, Data};
 use crate::tensor::{DType, TensorType};
 use mobilec_targets::{Family, Shape};
@@ -60,19 +60,18 @@ impl Operator for Cast {
 
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
         let [input] = shape::operands("cast", site.operands)?;
-        let len = site.output.elements();
+        let map = MapShape::flat(&site.output.shape);
         Ok(vec![Request {
             family: Family::Cast,
             dtype: input.dtype,
-            shape: Shape::elements(len),
+            shape: Shape { m: map.height * map.width, n: map.channels, ..Shape::elements(1) },
             fields: vec![
-                ("input", Arg::Place(Operand::Input(0), 0)),
-                ("output", Arg::Place(Operand::Output, 0)),
-                ("len", Arg::Usize(len)),
+                ("input", Arg::Map(Operand::Input(0), map)),
+                ("output", Arg::Map(Operand::Output, map)),
                 ("from", Arg::Path(element(input.dtype))),
                 ("to", Arg::Path(element(self.to))),
             ],
-            rows: Rows::Whole,
+            rows: Rows::SAME,
             in_place: false,
         }])
     }

@@ -1,7 +1,8 @@
 //! From a fused graph to a plan: buffers, kernels and weights of every layer; then what [`search`] finds.
 
 use super::assume;
-use super::cuts::{Cut, Objective};
+use super::cuts::Cut;
+use super::objective::{Inputs, Objective};
 use super::pack::{Blob, pack};
 use super::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
 use super::search::{Found, search};
@@ -28,18 +29,6 @@ pub struct PlanOptions {
     pub inputs: Inputs,
     /// Plan as if floats were of this type: an estimate, from which no code can be made.
     pub assume: Option<DType>,
-}
-
-/// Where the inputs of a network lie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Inputs {
-    /// In the caller's memory, which is only read.
-    #[default]
-    Borrowed,
-    /// In the arena, where results go over what was consumed of them.
-    Arena,
-    /// Rows of the only input are handed over one by one, and the arena holds those that are still needed.
-    Rows,
 }
 
 /// Plans a fused graph.

@@ -25,21 +25,6 @@ pub struct Cut {
     cycles: f64,
 }
 
-/// What a plan is chosen for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Objective {
-    /// Every layer by itself, whole.
-    #[default]
-    LayerByLayer,
-    /// The fewest cycles within so many bytes of arena.
-    Speed {
-        /// Bytes.
-        cap: usize,
-    },
-    /// The least arena.
-    Memory,
-}
-
 /// Longest region, in layers, whose band heights are varied: bounds the work of the planner.
 const LONGEST: usize = 40;
 

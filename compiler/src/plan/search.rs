@@ -1,7 +1,8 @@
 //! Which plan: regions from the dynamic program, offsets for their buffers, and the cap that decides.
 
 use super::arena::{self, Item, Placement};
-use super::cuts::{Candidates, Cut, Objective};
+use super::cuts::{Candidates, Cut};
+use super::objective::Objective;
 use super::stream::Layers;
 use super::{Buffer, PlanOptions, Space, memory};
 use crate::error::Fault;

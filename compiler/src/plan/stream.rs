@@ -184,14 +184,12 @@ impl Layers<'_> {
                 None => Some(before.behind(window)),
             };
         }
-        // A step with no operand from inside keeps step with the first operand.
+        // A step with no operand from inside, or none that is read by rows, keeps step with the first one.
         let alone = || {
-            let read = step.reads.iter().find(|read| matches!(read.access, Access::Window { .. }))?;
-            let Access::Window { kernel, stride, dilation, pad, .. } = read.access else { return None };
-            let own = Pace { rows: self.buffers[read.buffer.0].height, ahead: 0, per: (*source)?.max(1) };
-            Some(own.behind([kernel.saturating_sub(1) * dilation + 1, stride, pad]))
+            let own = *source.get_or_insert(step.bands.total);
+            Pace { rows: step.bands.total, ahead: 0, per: own.max(1) }
         };
-        pace.or_else(alone)
+        Some(pace.unwrap_or_else(alone))
     }
 
     /// The layers as one region in which so many rows are taken in each band.

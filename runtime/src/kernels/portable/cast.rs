@@ -2,44 +2,74 @@
 
 use super::access;
 use crate::kernels::told;
+use crate::kernels::view::{pieces, same_shape};
 use crate::memory::{Memory, Plain};
-use crate::steps::{Cast, Element};
+use crate::steps::{Cast, Element, Map, Place};
+use core::ops::Range;
 
 /// `output[i] = input[i]` as another type: floats truncate towards zero and saturate, NaN is 0; integers
 /// wrap, and become the nearest float; `bool` is `x != 0`.
 #[inline(never)]
-pub fn cast(memory: &mut Memory<'_>, step: &Cast) {
-    told(run(memory, step));
+pub fn cast(memory: &mut Memory<'_>, step: &Cast, rows: Range<usize>) {
+    told(run(memory, step, rows));
 }
 
 #[inline]
-pub(super) fn run(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
-    match step.from {
-        Element::F32 => cast_from::<f32>(memory, step),
-        Element::I8 => cast_from::<i8>(memory, step),
-        Element::U8 | Element::Bool => cast_from::<u8>(memory, step),
-        Element::I32 => cast_from::<i32>(memory, step),
-        Element::I64 => cast_from::<i64>(memory, step),
+pub(super) fn run(memory: &mut Memory<'_>, step: &Cast, rows: Range<usize>) -> Option<()> {
+    let Cast { input, output, .. } = step;
+    same_shape([input, output])?;
+    let fits = |map: &Map| map.rows > 0 && map.rows <= map.height;
+    if rows.is_empty() {
+        return Some(());
     }
+    if rows.end > output.height || rows.len() > output.rows || ![input, output].into_iter().all(fits) {
+        return None;
+    }
+    for piece in pieces(rows, [input.rows, output.rows]) {
+        match step.from {
+            Element::F32 => cast_from::<f32>(memory, step, piece)?,
+            Element::I8 => cast_from::<i8>(memory, step, piece)?,
+            Element::U8 | Element::Bool => cast_from::<u8>(memory, step, piece)?,
+            Element::I32 => cast_from::<i32>(memory, step, piece)?,
+            Element::I64 => cast_from::<i64>(memory, step, piece)?,
+        }
+    }
+    Some(())
 }
 
 #[inline]
-fn cast_from<T: Number>(memory: &mut Memory<'_>, step: &Cast) -> Option<()> {
+fn cast_from<T: Number>(memory: &mut Memory<'_>, step: &Cast, rows: Range<usize>) -> Option<()> {
     match step.to {
-        Element::F32 => map(memory, step, T::f32),
-        Element::I8 => map(memory, step, T::i8),
-        Element::U8 => map(memory, step, T::u8),
-        Element::I32 => map(memory, step, T::i32),
-        Element::I64 => map(memory, step, T::i64),
-        Element::Bool => map(memory, step, T::bool),
+        Element::F32 => map(memory, step, rows, T::f32),
+        Element::I8 => map(memory, step, rows, T::i8),
+        Element::U8 => map(memory, step, rows, T::u8),
+        Element::I32 => map(memory, step, rows, T::i32),
+        Element::I64 => map(memory, step, rows, T::i64),
+        Element::Bool => map(memory, step, rows, T::bool),
     }
 }
 
-fn map<T: Plain, U: Plain>(memory: &mut Memory<'_>, step: &Cast, f: impl Fn(T) -> U) -> Option<()> {
-    let (operands, result) = access::result::<U>(memory, step.output, step.len)?;
-    let input = operands.slice::<T>(step.input, step.len)?;
+/// Rows that lie behind one another in both maps.
+fn map<T: Plain, U: Plain>(
+    memory: &mut Memory<'_>,
+    step: &Cast,
+    rows: Range<usize>,
+    f: impl Fn(T) -> U,
+) -> Option<()> {
+    let row_len = step.input.width.checked_mul(step.input.channels)?;
+    let len = rows.len().checked_mul(row_len)?;
+    let (to, from) =
+        (row::<U>(&step.output, rows.start, row_len)?, row::<T>(&step.input, rows.start, row_len)?);
+    let (operands, result) = access::result::<U>(memory, to, len)?;
+    let input = operands.slice::<T>(from, len)?;
     result.iter_mut().zip(input).for_each(|(y, &x)| *y = f(x));
     Some(())
+}
+
+/// Where row `y` lies.
+fn row<T>(map: &Map, y: usize, row_len: usize) -> Option<Place> {
+    let bytes = (y % map.rows.max(1)).checked_mul(row_len)?.checked_mul(size_of::<T>())?;
+    Some(map.place.behind(bytes))
 }
 
 /// A type that can be converted; methods have the names of the types that they give.
@@ -88,8 +118,9 @@ mod tests {
     ) {
         let mut rig = Rig::new();
         let (input, output) = (rig.input(&values), rig.room::<U>(N));
-        let step = Cast { input, output, len: N, from, to };
-        assert_eq!(rig.run::<U>(output, N, |memory| run(memory, &step)), expect);
+        let whole = |place| Map::whole(place, [1, 1, N]);
+        let step = Cast { input: whole(input), output: whole(output), from, to };
+        assert_eq!(rig.run::<U>(output, N, |memory| run(memory, &step, 0..1)), expect);
     }
 
     #[test]
