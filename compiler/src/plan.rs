@@ -13,6 +13,7 @@ mod bands;
 mod build;
 pub mod check;
 mod cuts;
+mod drawing;
 mod memory;
 mod objective;
 mod pack;

@@ -194,7 +194,7 @@ fn table(compiled: &Compiled) -> String {
     let estimate = plan.assumed.map_or(String::new(), |dtype| {
         format!("estimate: planned as if every float were {dtype}; this network is not quantised\n")
     });
-    format!("{table}\n{sums}{estimate}")
+    format!("{table}\n{}\n{sums}{estimate}", plan.drawing())
 }
 
 fn place(plan: &Plan, step: &Step) -> String {

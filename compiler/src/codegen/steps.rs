@@ -210,7 +210,11 @@ impl Emit<'_> {
             let value = self.arg(step, arg, &mut weights, &mut reads);
             quote! { #field: #value }
         });
-        quote! { const #name: #family = #family { #(#fields),* }; }
+        let rows = (region.bands > 1 && step.takes_rows()).then(|| {
+            let (name, bands) = (rows_name(region, index), bands(&step.bands));
+            quote! { const #name: Bands = #bands; }
+        });
+        quote! { const #name: #family = #family { #(#fields),* }; #rows }
     }
 
     fn call(&self, region: &Region, index: usize, step: &Step) -> TokenStream {
@@ -223,12 +227,12 @@ impl Emit<'_> {
         let name = const_name(region, index, step);
         let cpu = kernel.isa.token().map(|_| quote! { cpu, });
         let rows = step.takes_rows().then(|| {
-            let rows = rows(region, step);
+            let rows = rows(region, index, step);
             quote! { , #rows }
         });
         let note =
             (region.steps.len() > 1).then(|| format::note(&step_note(&self.plan.layers[step.layer], step)));
-        let observe = self.observe.then(|| self.observation(region, step)).flatten();
+        let observe = self.observe.then(|| self.observation(region, index, step)).flatten();
         quote! {
             #note
             #folder::#function(#cpu m, &#name #rows);
@@ -237,7 +241,7 @@ impl Emit<'_> {
     }
 
     /// Shows the layer's value, once it is complete or, band by band, the rows that were made.
-    fn observation(&self, region: &Region, step: &Step) -> Option<TokenStream> {
+    fn observation(&self, region: &Region, index: usize, step: &Step) -> Option<TokenStream> {
         let buffer = self.plan.buffer(step.write);
         let (Space::Arena(at), true) = (buffer.space, step.part.0 + 1 == step.part.1) else { return None };
         let [layer, at, bytes] = [step.layer, at, buffer.bytes()].map(Literal::usize_unsuffixed);
@@ -245,7 +249,7 @@ impl Emit<'_> {
         Some(match step.request.rows {
             _ if region.bands == 1 => whole,
             Rows::Window { .. } => {
-                let rows = rows(region, step);
+                let rows = rows(region, index, step);
                 let [held, row_bytes] = [buffer.rows, buffer.row_bytes].map(Literal::usize_unsuffixed);
                 quote! { for y in #rows { observer(#layer, m.bytes(#at + y % #held * #row_bytes, #row_bytes)); } }
             }
@@ -339,13 +343,18 @@ fn const_name(region: &Region, index: usize, step: &Step) -> Ident {
     if region.steps.len() == 1 { format_ident!("{family}") } else { format_ident!("{family}_{index}") }
 }
 
-fn rows(region: &Region, step: &Step) -> TokenStream {
-    let total = Literal::usize_unsuffixed(step.bands.total);
+/// The rows of a call.
+fn rows(region: &Region, index: usize, step: &Step) -> TokenStream {
     if region.bands == 1 {
+        let total = Literal::usize_unsuffixed(step.bands.total);
         return quote! { 0..#total };
     }
-    let bands = bands(&step.bands);
-    quote! { #bands.rows(band) }
+    let name = rows_name(region, index);
+    quote! { #name.rows(band) }
+}
+
+fn rows_name(region: &Region, index: usize) -> Ident {
+    if region.steps.len() == 1 { format_ident!("ROWS") } else { format_ident!("ROWS_{index}") }
 }
 
 /// The bands that are to be run, as a parameter.
@@ -368,7 +377,13 @@ fn region_doc(plan: &Plan, region: &Region) -> String {
             let macs: u64 = layers.iter().map(|layer| layer.macs).sum();
             let operation =
                 if layers.len() == 1 { format!("{}, ", clean(&first.operation)) } else { String::new() };
-            format!("{}: {operation}{} → {}, {macs} MACs", clean(&region.name), first.input, last.output)
+            let bands = if region.bands > 1 { format!(", in {} bands", region.bands) } else { String::new() };
+            format!(
+                "{}: {operation}{} → {}, {macs} MACs{bands}",
+                clean(&region.name),
+                first.input,
+                last.output
+            )
         }
         _ => clean(&region.name),
     }

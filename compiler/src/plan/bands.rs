@@ -1,5 +1,6 @@
 //! Which rows a step makes in which band.
 
+use std::fmt;
 use std::ops::Range;
 
 /// Rows of a step by band: after `b` bands `⌊(b · rows + ahead) / per⌋` rows are made, from 0 to `total`.
@@ -16,6 +17,21 @@ pub struct Bands {
     pub per: usize,
     /// Rows in all.
     pub total: usize,
+}
+
+impl fmt::Display for Bands {
+    /// `14 rows, 1 every 2 bands, 3/2 behind`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, ahead, per, total } = *self;
+        write!(f, "{total} rows, {rows} ")?;
+        if per == 1 { write!(f, "a band") } else { write!(f, "every {per} bands") }?;
+        let (shift, word) = (ahead.unsigned_abs(), if ahead < 0 { "behind" } else { "ahead" });
+        match (shift, per) {
+            (0, _) => Ok(()),
+            (_, 1) => write!(f, ", {shift} {word}"),
+            _ => write!(f, ", {shift}/{per} {word}"),
+        }
+    }
 }
 
 impl Bands {

@@ -40,8 +40,14 @@ impl Candidates {
     pub fn new(layers: &Layers<'_>, target: &Target, streaming: bool) -> Self {
         let mut all = Vec::new();
         for start in 0..layers.steps.len() {
+            let mut alone = 0.0;
             let mut add = |range: Range<usize>, streamed: Streamed| {
-                let cycles = cycles(layers, range.clone(), &streamed, target);
+                let mut cycles = cycles(layers, range.clone(), &streamed, target);
+                if range.len() == 1 {
+                    // By itself a layer gains nothing by bands, even where the estimate of its tiles says so.
+                    alone = f64::max(alone, if streamed.count == 1 { cycles } else { 0.0 });
+                    cycles = cycles.max(alone);
+                }
                 let bytes = memory::bytes(layers, range.clone(), &streamed, target.align);
                 all.push(Cut { layers: range, streamed, bytes, cycles });
             };

@@ -1,4 +1,4 @@
-//! The plan as text: one line a step, then the buffers.
+//! The plan as text: one line a step, the bands of regions, and the arena over time.
 
 use super::{Access, Buffer, Plan, Space, Step};
 use std::fmt::Write as _;
@@ -30,7 +30,14 @@ impl Plan {
                 self.place(self.buffer(port.buffer))
             );
         }
-        text
+        for region in self.regions.iter().filter(|region| region.bands > 1) {
+            let last = region.steps.last().map_or("", |step| self.layers[step.layer].name.as_str());
+            let _ = writeln!(text, "to {last}: {} bands", region.bands);
+            for step in &region.steps {
+                let _ = writeln!(text, "  {}: {}", self.layers[step.layer].name, step.bands);
+            }
+        }
+        text + &self.drawing()
     }
 
     fn row(&self, region: usize, step: &Step) -> [String; 5] {
