@@ -228,3 +228,69 @@ fn any_working_directory_will_do() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
+
+#[test]
+fn report_splits_the_memory_of_the_smallest_plan() {
+    let peak = |more: &[&str]| {
+        let network = "zoo:MobileNetV2?alpha=0.35&rho=96";
+        let report = json(&[&["report", network, "--target", "portable", "--json"], more].concat());
+        let bytes = |field: &str| report[field].as_u64().expect("a number of bytes");
+        let parts = ["input_bytes", "output_bytes", "other_bytes"].map(bytes);
+        assert_eq!(bytes("peak_ram_bytes"), parts.iter().sum::<u64>(), "{more:?}");
+        assert!(bytes("arena_lower_bound_bytes") <= bytes("arena_bytes"), "{more:?}");
+        (bytes("peak_ram_bytes"), parts[0], report["assumed_dtype"].clone())
+    };
+    let (whole, picture, _) = peak(&["--layer-by-layer"]);
+    let (least, stored, _) = peak(&["--max-ram", "min"]);
+    assert_eq!((picture, stored), (96 * 96 * 3 * 4, 96 * 96 * 3 * 4));
+    assert!(least < whole / 4, "{least} of {whole}");
+    let (by_rows, ring, _) = peak(&["--max-ram", "min", "--input-rows"]);
+    assert!(by_rows < least - stored / 4 && ring == 3 * 96 * 3 * 4, "{by_rows}, {ring}");
+    let (estimate, _, dtype) = peak(&["--assume-dtype", "i8"]);
+    assert!(estimate < least / 3 && dtype == "i8", "{estimate}, {dtype}");
+}
+
+#[test]
+fn a_limit_that_is_too_small_is_refused_with_the_least_and_what_needs_it() {
+    let network = "zoo:MobileNetV2?alpha=0.35&rho=96";
+    let report = |cap: &str| refused(&["report", network, "--target", "portable", "--max-ram", cap]);
+    let (status, text) = report("100K");
+    assert_eq!(status, Some(1), "{text}");
+    for told in ["needs at least ", "102400 are allowed", "layers from conv_0 to"] {
+        assert!(text.contains(told), "{told} is missing in {text}");
+    }
+    let least = text.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a number");
+    assert_eq!(report(least).0, Some(0), "what is said to be needed is enough");
+    let (status, text) = report("plenty");
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("--max-ram plenty: it takes bytes"), "{text}");
+}
+
+#[test]
+fn rows_give_the_scores_of_the_whole_picture() {
+    let scores = |more: &[&str]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = folder.path().join("scores.npy");
+        let output_name = output.display().to_string();
+        let run = ["run", &digits(), "--input", &picture(), "--output", &output_name, "--json"];
+        json(&[&run, more].concat());
+        mobilec_tests::emitted::npy(&output).to_f32()
+    };
+    let whole = scores(&["--layer-by-layer"]);
+    assert_eq!(scores(&["--input-rows"]), whole);
+    assert_eq!(scores(&["--max-ram", "min", "--input-rows"]), whole);
+    assert_eq!(scores(&["--max-ram", "min"]), whole);
+}
+
+#[test]
+fn rows_are_refused_where_a_layer_needs_the_whole_picture() {
+    let network = "zoo:MobileNetV2?layout=nchw&rho=96";
+    let (status, text) = refused(&["report", network, "--target", "portable", "--input-rows"]);
+    assert_eq!(status, Some(1), "{text}");
+    for told in ["rows of the input input cannot arrive one by one", "needs it whole", "--pixels"] {
+        assert!(text.contains(told), "{told} is missing in {text}");
+    }
+    let pixels =
+        ["report", network, "--target", "portable", "--input-rows", "--pixels", "imagenet", "--json"];
+    assert_eq!(json(&pixels)["input_bytes"].as_u64().map(|bytes| bytes % (96 * 3)), Some(0));
+}

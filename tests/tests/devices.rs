@@ -3,6 +3,7 @@
 //! Needs `tests/cross/setup.sh`; `MOBILEC_CROSS_ENV` names the file of settings that it writes.
 
 use mobilec::driver::{self, Options};
+use mobilec::plan::{Inputs, Objective};
 use mobilec::tensor::Tensor;
 use mobilec_tests::emitted::{compile, npy, open, run, target};
 use mobilec_tests::{here, skip};
@@ -10,11 +11,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Writes the portable module of the digits network to a folder of its own.
-fn module() -> PathBuf {
-    let folder = here().join("../target/devices");
+fn module(inputs: Inputs) -> PathBuf {
+    let folder = here().join("../target/devices").join(format!("{inputs:?}").to_lowercase());
     std::fs::create_dir_all(&folder).expect("a folder");
     let model = open(&here().join("digits/digits.onnx"), &[]);
-    let compiled = driver::compile(&model, &Options::new(target("portable"), "digits")).expect("it compiles");
+    let plain = Options::new(target("portable"), "digits");
+    let options = match inputs {
+        Inputs::Borrowed => plain,
+        Inputs::Arena | Inputs::Rows => Options { objective: Objective::Memory, inputs, ..plain },
+    };
+    let compiled = driver::compile(&model, &options).expect("it compiles");
     let module = compiled.module();
     mobilec::files::write_if_changed(&folder.join("digits.rs"), module.source.as_bytes()).expect("written");
     mobilec::files::write_if_changed(&folder.join("digits.weights.bin"), &module.weights).expect("written");
@@ -44,15 +50,16 @@ fn device_scores(text: &str) -> Vec<Vec<u32>> {
         .collect()
 }
 
-fn check(device: &str) {
+fn check(device: &str, inputs: Inputs) {
     let Some(env) = std::env::var_os("MOBILEC_CROSS_ENV").filter(|env| Path::new(env).exists()) else {
         return skip(device, "MOBILEC_CROSS_ENV names no file; run tests/cross/setup.sh");
     };
     let output = Command::new("sh")
-        .args(["-c", r#". "$0" && exec cargo run --release --quiet"#])
+        .args(["-c", r#". "$0" && exec cargo run --release --quiet --features "$1""#])
         .arg(&env)
+        .arg(if inputs == Inputs::Rows { "rows" } else { "" })
         .current_dir(here().join(device))
-        .env("MOBILEC_MODULE_DIR", module())
+        .env("MOBILEC_MODULE_DIR", module(inputs))
         // The settings of the cargo and rustup that run this test are not the device's.
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
@@ -68,10 +75,15 @@ fn check(device: &str) {
 
 #[test]
 fn cortex_m4_gives_the_hosts_scores() {
-    check("firmware");
+    check("firmware", Inputs::Borrowed);
+}
+
+#[test]
+fn cortex_m4_gives_the_hosts_scores_row_by_row() {
+    check("firmware", Inputs::Rows);
 }
 
 #[test]
 fn aarch64_gives_the_hosts_scores() {
-    check("aarch64");
+    check("aarch64", Inputs::Borrowed);
 }

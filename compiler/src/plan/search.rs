@@ -149,12 +149,12 @@ fn no_rows(layers: &Layers<'_>) -> Fault {
     let blocking = layers.steps.get(streamed).and_then(|steps| steps.last());
     let message = match blocking {
         Some(step) if streamed <= last => format!(
-            "rows of input {} cannot arrive one by one: {} needs {} whole",
+            "rows of the input {} cannot arrive one by one: {} needs {} whole",
             input.name,
             layers.buffers[step.write.0].name,
             if streamed == 0 { "it" } else { "what is computed from it" },
         ),
-        _ => format!("rows of input {} cannot arrive one by one", input.name),
+        _ => format!("rows of the input {} cannot arrive one by one", input.name),
     };
     Fault::unsupported(message)
         .help("compile without --input-rows; --pixels takes rows of pixels as cameras give them")

@@ -1,12 +1,23 @@
 //! What a user writes around a network that `build.rs` compiled.
 
 mobilec_runtime::include_model!(digits);
+mobilec_runtime::include_model!(digits_rows);
 mobilec_runtime::include_model!(digits_u8);
 
 /// The digit in a picture of 28×28 grey pixels.
 pub fn classify(pixels: &[u8; 784]) -> usize {
     let mut arena = digits_u8::Arena::new();
     largest(digits_u8::run(&mut arena, pixels))
+}
+
+/// The same, row by row as a camera hands them over: the picture is never stored.
+pub fn classify_rows<'a>(camera: impl Iterator<Item = &'a [u8; 28]>) -> Option<usize> {
+    let mut arena = digits_rows::Arena::new();
+    let mut picture = digits_rows::rows(&mut arena);
+    for row in camera {
+        picture.push_row(row);
+    }
+    picture.finish().map(largest)
 }
 
 /// The same, from normalised numbers.
@@ -35,6 +46,9 @@ mod tests {
             let pixels: &[u8; 784] = picture[..].try_into().expect("28×28");
             let (a, b) = (classify(pixels), classify_f32(&pixels.map(|v| f32::from(v) / 255.0)));
             assert_eq!(a, b, "{name}");
+            let (rows, _) = pixels.as_chunks();
+            assert_eq!(classify_rows(rows.iter()), Some(a), "{name}");
+            assert_eq!(classify_rows(rows.iter().take(27)), None, "{name} has a row more");
             right += usize::from(a == label);
         }
         assert!(right >= 39, "{right} of 40");
@@ -45,6 +59,7 @@ mod tests {
         assert_eq!(digits::INPUT_SHAPE, [1, 1, 28, 28]);
         assert_eq!(digits::OUTPUT_SHAPE, [1, 10]);
         const { assert!(digits::RAM_BYTES <= 128 << 10 && digits::FLASH_BYTES <= 256 << 10) };
+        const { assert!(digits_rows::RAM_BYTES < digits_u8::RAM_BYTES) };
         assert_eq!(digits::LAYERS.iter().map(|layer| layer.macs).sum::<u64>(), digits::MACS);
     }
 }
