@@ -126,7 +126,10 @@ fn by_rows(plan: &Plan, arrival: &Arrival, observe: bool) -> TokenStream {
     let element = element(port.ty.dtype);
     let bytes = Literal::usize_unsuffixed(buffer.row_bytes);
     let len = Literal::usize_unsuffixed(buffer.row_bytes / port.ty.dtype.bytes());
-    let [at, height, held] = [offset(plan, port), buffer.height, buffer.rows].map(Literal::usize_unsuffixed);
+    let [height, held] = [buffer.height, buffer.rows].map(Literal::usize_unsuffixed);
+    let at = offset(plan, port);
+    let base = Literal::usize_unsuffixed(at);
+    let base = (at > 0).then(|| quote! { #base + });
     let bands = Literal::usize_unsuffixed(plan.regions.first().map_or(0, |region| region.bands));
     let arrivals = super::steps::bands(&arrival.bands);
     let signature = signature(plan, observe);
@@ -176,7 +179,7 @@ fn by_rows(plan: &Plan, arrival: &Arrival, observe: bool) -> TokenStream {
             #panics
             #visible fn push_row(&mut self, row: &Row #observer_type) {
                 if self.pushed == HEIGHT { return; }
-                self.arena.write(#at + self.pushed % #held * #bytes, row);
+                self.arena.write(#base self.pushed % #held * #bytes, row);
                 self.pushed += 1;
                 let first = self.band;
                 while self.band < #bands && #arrivals.end(self.band) <= self.pushed { self.band += 1; }

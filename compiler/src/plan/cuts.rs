@@ -89,15 +89,21 @@ impl Candidates {
         caps
     }
 
-    /// The dynamic program: least cycles up to each cut point. `None` when no plan stays within the cap.
+    /// The fewest cycles. `None` when no plan stays within the cap.
     pub fn cheapest(&self, cap: usize) -> Option<Vec<Cut>> {
+        self.least(cap, |cut| cut.cycles)
+    }
+
+    /// The dynamic program: the least sum of what regions cost up to each cut point. `None` when no plan stays
+    /// within the cap.
+    pub fn least(&self, cap: usize, cost: impl Fn(&Cut) -> f64) -> Option<Vec<Cut>> {
         let count = self.by_start.len();
         let mut best: Vec<Option<(f64, usize)>> = vec![None; count + 1];
         best[0] = Some((0.0, usize::MAX));
         for start in 0..count {
             let Some((so_far, _)) = best[start] else { continue };
             for (i, cut) in self.by_start[start].iter().map(|&i| (i, &self.all[i])) {
-                let total = so_far + cut.cycles;
+                let total = so_far + cost(cut);
                 let slot = &mut best[cut.layers.end];
                 if cut.bytes <= cap && slot.is_none_or(|(least, _)| total < least) {
                     *slot = Some((total, i));

@@ -170,18 +170,25 @@ pub fn shared(buffers: &[Buffer], layers: &Layers<'_>, cuts: &[Cut]) -> Vec<usiz
     owner
 }
 
-/// Pairs of the items, which are the buffers at these positions. A buffer that shares its bytes with others
-/// follows nothing: the others' lives are longer than its own.
-pub fn overlays(following: &[Following], owner: &[usize], items: &[usize]) -> Vec<Overlay> {
-    let alone = |id: BufferId| {
-        let at = items.iter().position(|&item| item == id.0)?;
-        let sharers = owner.iter().filter(|&&o| o == id.0).count();
-        (sharers == 1).then_some(at)
+/// Pairs of the items, which are the buffers at these positions. Of buffers that share their bytes only the
+/// first follows something, and only the last is followed: the others are there before or after.
+pub fn overlays(
+    following: &[Following],
+    buffers: &[Buffer],
+    owner: &[usize],
+    items: &[usize],
+) -> Vec<Overlay> {
+    let item = |id: BufferId| items.iter().position(|&item| item == owner[id.0]);
+    let first = |id: BufferId| owner[id.0] == id.0;
+    let last = |id: BufferId| {
+        let sharers = (0..buffers.len()).filter(|&i| owner[i] == owner[id.0]);
+        sharers.map(|i| buffers[i].live.1).max() == Some(buffers[id.0].live.1)
     };
     following
         .iter()
+        .filter(|&&(result, operand, _)| first(result) && last(operand) && owner[operand.0] != result.0)
         .filter_map(|&(result, operand, distance)| {
-            Some(Overlay { below: alone(result)?, above: alone(operand)?, distance })
+            Some(Overlay { below: item(result)?, above: item(operand)?, distance })
         })
         .collect()
 }

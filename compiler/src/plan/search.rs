@@ -71,9 +71,11 @@ fn smallest(layers: &Layers<'_>, candidates: &Candidates, options: &PlanOptions)
         if best.as_ref().is_some_and(|best| best.placement.bytes <= cap) {
             break;
         }
-        let found = found(layers, leanest.cheapest(cap)?, options.target.align);
-        if best.as_ref().is_none_or(|best| found.placement.bytes < best.placement.bytes) {
-            best = Some(found);
+        for cuts in [leanest.cheapest(cap)?, leanest.least(cap, |cut| cut.bytes as f64)?] {
+            let found = found(layers, cuts, options.target.align);
+            if best.as_ref().is_none_or(|best| found.placement.bytes < best.placement.bytes) {
+                best = Some(found);
+            }
         }
     }
     let best = best?;
@@ -107,7 +109,7 @@ fn found(layers: &Layers<'_>, cuts: Vec<Cut>, align: usize) -> Found {
         })
         .collect();
     let following = memory::following(layers, &cuts);
-    let overlays = memory::overlays(&following, &owner, &owners);
+    let overlays = memory::overlays(&following, &buffers, &owner, &owners);
     let placement = arena::place(&items, &overlays, align);
     for (o, offset) in owners.iter().zip(&placement.offsets) {
         for i in (0..buffers.len()).filter(|&i| owner[i] == *o) {
