@@ -8,9 +8,14 @@ pub fn note(text: &str) -> TokenStream {
     quote! { __note!(#text); }
 }
 
-/// `//` comment lines.
+/// `//` comment lines. Names in them come from files: nothing may end a line.
 pub fn comment(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("// {line}\n")).collect()
+    lines.iter().map(|line| format!("// {}\n", clean(line))).collect()
+}
+
+/// The text without control characters.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Items as formatted text.
@@ -59,6 +64,11 @@ mod tests {
         let note = note("conv (\"a\") 3×3");
         let text = item(&quote! { fn f() { #note g(); } });
         assert_eq!(text, "fn f() {\n    // conv (\"a\") 3×3\n    g();\n}\n");
+    }
+
+    #[test]
+    fn no_name_ends_a_comment() {
+        assert_eq!(comment(&["Model: a\nfn f() {}".to_owned()]), "// Model: a fn f() {}\n");
     }
 
     #[test]

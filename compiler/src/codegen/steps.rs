@@ -375,17 +375,20 @@ fn region_doc(plan: &Plan, region: &Region) -> String {
     match (layers.first(), layers.last()) {
         (Some(first), Some(last)) => {
             let macs: u64 = layers.iter().map(|layer| layer.macs).sum();
-            let operation =
-                if layers.len() == 1 { format!("{}, ", clean(&first.operation)) } else { String::new() };
+            let operation = if layers.len() == 1 {
+                format!("{}, ", format::clean(&first.operation))
+            } else {
+                String::new()
+            };
             let bands = if region.bands > 1 { format!(", in {} bands", region.bands) } else { String::new() };
             format!(
                 "{}: {operation}{} → {}, {macs} MACs{bands}",
-                clean(&region.name),
+                format::clean(&region.name),
                 first.input,
                 last.output
             )
         }
-        _ => clean(&region.name),
+        _ => format::clean(&region.name),
     }
 }
 
@@ -394,12 +397,7 @@ fn step_note(layer: &Layer, step: &Step) -> String {
         (_, 1) => String::new(),
         (part, parts) => format!(", part {} of {parts}", part + 1),
     };
-    format!("{}: {}{part} → {}", clean(&layer.name), clean(&layer.operation), layer.output)
-}
-
-/// Names come from a file: nothing in them may end a comment's line.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    format!("{}: {}{part} → {}", format::clean(&layer.name), format::clean(&layer.operation), layer.output)
 }
 
 fn epilogue_tokens(epilogue: &Epilogue, residual: Option<TokenStream>) -> TokenStream {

@@ -26,7 +26,7 @@ pub struct Cut {
 }
 
 /// Longest region, in layers, whose band heights are varied: bounds the work of the planner.
-const LONGEST: usize = 40;
+const LONGEST: usize = 16;
 
 /// All regions that there could be.
 pub struct Candidates {
