@@ -190,7 +190,7 @@ pub struct Depthwise {
     pub pad: [usize; 2],
     /// Output channels per input channel.
     pub multiplier: usize,
-    /// Offset of `[kh·kw, c·multiplier]` values, each row padded to the kernel's tile width.
+    /// Offset of `[kh·kw, c·multiplier]` values, in panels of the kernel's tile width.
     pub weights: usize,
     /// Offset of `c·multiplier` values, padded likewise.
     pub bias: usize,

@@ -41,7 +41,9 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Raw(bytes), _) => bytes.clone(),
         (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::RowMajor) => floats(values),
         (Packed::Matrix { values, k, n }, Layout::Panels { nr }) => floats(&panels(values, *k, *n, nr)),
-        (Packed::Channels { values, n, .. }, Layout::Panels { nr }) => floats(&padded(values, *n, nr)),
+        (Packed::Channels { values, taps, n }, Layout::Panels { nr }) => {
+            floats(&panels(values, *taps, *n, nr))
+        }
     }
 }
 
@@ -56,15 +58,6 @@ fn panels(values: &[f32], k: usize, n: usize, nr: usize) -> Vec<f32> {
     out
 }
 
-/// `[taps, n]` → `[taps, ⌈n/nr⌉·nr]`, padded with zeros.
-fn padded(values: &[f32], n: usize, nr: usize) -> Vec<f32> {
-    let width = n.next_multiple_of(nr);
-    values
-        .chunks(n.max(1))
-        .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, width - row.len())))
-        .collect()
-}
-
 fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
@@ -77,11 +70,6 @@ mod tests {
     fn panels_are_column_blocks_padded_with_zeros() {
         let matrix: Vec<f32> = vec![1., 2., 3., 4., 5., 6.]; // 2×3
         assert_eq!(panels(&matrix, 2, 3, 2), [1., 2., 4., 5., 3., 0., 6., 0.]);
-    }
-
-    #[test]
-    fn taps_are_padded_each() {
-        assert_eq!(padded(&[1., 2., 3., 4., 5., 6.], 3, 4), [1., 2., 3., 0., 4., 5., 6., 0.]);
     }
 
     #[test]

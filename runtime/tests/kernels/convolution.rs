@@ -41,25 +41,15 @@ fn settings() -> impl Strategy<Value = Setting> {
     )
 }
 
-/// Weights `[k, n]` in panels of 16 columns.
-fn panels(weights: &[f32], n: usize) -> Vec<f32> {
+/// Weights `[k, n]` in panels of `width` columns.
+fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
     let mut packed = Vec::new();
-    for first in (0..n).step_by(16) {
+    for first in (0..n).step_by(width) {
         for row in weights.chunks(n) {
-            packed.extend((first..first + 16).map(|column| if column < n { row[column] } else { 0.0 }));
+            packed.extend((first..first + width).map(|column| if column < n { row[column] } else { 0.0 }));
         }
     }
     packed
-}
-
-/// Rows of `n` values, each padded with zeros to a multiple of `to`.
-fn padded(values: &[f32], n: usize, to: usize) -> Vec<f32> {
-    let row = |row: &[f32]| {
-        let mut row = row.to_vec();
-        row.resize(n.next_multiple_of(to), 0.0);
-        row
-    };
-    values.chunks(n).flat_map(row).collect()
 }
 
 /// Any convolution: which weight and input channel take part in an output channel is the family's.
@@ -148,7 +138,7 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     let reads = |_, o| (0..k).map(|c| (c, c * n + o)).collect();
     let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
     let mut blob = Weights::default();
-    let (at, bias) = (blob.push(&panels(&weights, n)), blob.push(&padded(&bias, n, 16)));
+    let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
     case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16), blob, |input, output, epilogue| Pointwise {
         input,
         output,
@@ -177,7 +167,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
     });
     if groups == 1 {
         let mut dense = Weights::default();
-        let at = [dense.push(&panels(&weights, n)), dense.push(&padded(&bias, n, 16))];
+        let at = [dense.push(&panels(&weights, n, 16)), dense.push(&panels(&bias, n, 16))];
         case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16), dense, |input, output, epilogue| {
             let [weights, bias] = at;
             Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
@@ -193,7 +183,7 @@ fn check_depthwise(kernels: &[Kernel<Depthwise>], window: Window, multiplier: us
     let reads = |tap, o| vec![(o / multiplier, tap * n + o)];
     let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
     let mut blob = Weights::default();
-    let (weights, bias) = (blob.push(&padded(&weights, n, 8)), blob.push(&padded(&bias, n, 8)));
+    let (weights, bias) = (blob.push(&panels(&weights, n, 8)), blob.push(&panels(&bias, n, 8)));
     let pad = [pad[0], pad[1]];
     case.check(kernels, blob, |input, output, epilogue| Depthwise {
         input,

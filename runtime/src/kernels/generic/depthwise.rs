@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::steps::Depthwise;
 use core::ops::Range;
 
-/// See [`Depthwise`]; any of them. Weights are padded to `PAD` channels.
+/// See [`Depthwise`]; any of them. Weights are in panels of `PAD` channels.
 #[inline(always)]
 pub fn any<V: Vector, const PAD: usize>(
     isa: V::Isa,
@@ -23,7 +23,7 @@ pub fn any<V: Vector, const PAD: usize>(
     step: &Depthwise,
     rows: Range<usize>,
 ) -> Option<()> {
-    let band = Band::new::<V, PAD>(memory, step, &rows)?;
+    let band = Band::<PAD>::new::<V>(memory, step, &rows)?;
     for y in rows {
         for channel in (0..step.output.channels).step_by(V::LANES) {
             // SAFETY: the position is in the rows that the band was checked for.
@@ -34,7 +34,7 @@ pub fn any<V: Vector, const PAD: usize>(
 }
 
 /// A checked step.
-struct Band<'m> {
+struct Band<'m, const PAD: usize> {
     step: &'m Depthwise,
     axes: [Axis; 2],
     input: Source<'m>,
@@ -42,23 +42,18 @@ struct Band<'m> {
     finish: Finish<'m>,
     weights: *const f32,
     bias: *const f32,
-    /// Weights from one tap to the next.
-    padded: usize,
+    taps: usize,
 }
 
-impl<'m> Band<'m> {
-    fn new<V: Vector, const PAD: usize>(
-        memory: &'m Memory<'_>,
-        step: &'m Depthwise,
-        rows: &Range<usize>,
-    ) -> Option<Self> {
+impl<'m, const PAD: usize> Band<'m, PAD> {
+    fn new<V: Vector>(memory: &'m Memory<'_>, step: &'m Depthwise, rows: &Range<usize>) -> Option<Self> {
         const { assert!(PAD.is_multiple_of(V::LANES), "a partial vector of channels has whole weights") };
         let Depthwise { input, output, kernel, .. } = step;
         if step.multiplier == 0 || input.channels.checked_mul(step.multiplier)? != output.channels {
             return None;
         }
         let padded = output.channels.checked_next_multiple_of(PAD)?;
-        let weights = kernel[0].checked_mul(kernel[1])?.checked_mul(padded)?;
+        let taps = kernel[0].checked_mul(kernel[1])?;
         let (inputs, outputs) = ([input.height, input.width], [output.height, output.width]);
         Some(Self {
             step,
@@ -66,9 +61,9 @@ impl<'m> Band<'m> {
             input: Source::new(memory, input)?,
             output: Sink::new(memory, output, rows)?,
             finish: Finish::new(memory, &step.epilogue, output)?,
-            weights: constants(memory, step.weights, weights)?,
+            weights: constants(memory, step.weights, taps.checked_mul(padded)?)?,
             bias: constants(memory, step.bias, padded)?,
-            padded,
+            taps,
         })
     }
 
@@ -121,12 +116,13 @@ impl<'m> Band<'m> {
         // SAFETY: weights and bias are padded to whole vectors, and the taps lie in the map.
         unsafe {
             let mut sum = V::load(isa, self.bias.add(channel));
+            let weights = self.weights.add(channel / PAD * PAD * self.taps + channel % PAD);
             for ky in rows.taps(y) {
                 let row = self.input.row(rows.position(y, ky));
                 for kx in columns.taps(x) {
                     let position = row.add(columns.position(x, kx) * self.step.input.channels);
                     let tap = ky * self.step.kernel[1] + kx;
-                    let weight = V::load(isa, self.weights.add(tap * self.padded + channel));
+                    let weight = V::load(isa, weights.add(tap * PAD));
                     sum = self.values::<V>(isa, position, channel, lanes).mul_add(weight, sum);
                 }
             }

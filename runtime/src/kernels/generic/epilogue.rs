@@ -1,7 +1,7 @@
 //! What becomes of a tile of sums before and when it is stored; the ragged edge of the channels is here.
 
 use super::activation::{clamp, hard_sigmoid};
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Source, same_shape};
 use crate::memory::Memory;
 use crate::steps::{Activation, Epilogue, Map};
@@ -24,6 +24,27 @@ impl<'m> Finish<'m> {
             None => None,
         };
         Some(Self { activation: epilogue.activation, residual, after: epilogue.after })
+    }
+
+    /// The bounds that an epilogue without a residual stores sums with, infinite ones where there are none,
+    /// and whether that is all that it does.
+    #[inline(always)]
+    pub fn bounds(&self) -> ([f32; 2], bool) {
+        const UNBOUNDED: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
+        match self.activation {
+            Activation::Clamp { lo, hi } => ([lo, hi], true),
+            Activation::Identity => (UNBOUNDED, true),
+            _ => (UNBOUNDED, false),
+        }
+    }
+
+    /// The activation of sums that were stored as they are.
+    ///
+    /// # Safety
+    ///
+    /// `len` elements, whole vectors, must be readable and writable from `sums` on.
+    pub unsafe fn again<V: Vector>(&self, isa: V::Isa, sums: *mut f32, len: usize) {
+        V::apart(isa, Again::<V> { activation: self.activation, isa, sums, len });
     }
 
     /// Rows that the residual holds; without one, as many as there may be.
@@ -84,6 +105,52 @@ impl<'m> Finish<'m> {
                     }
                 }
             }
+        }
+    }
+}
+
+struct Again<V: Vector> {
+    activation: Activation,
+    isa: V::Isa,
+    sums: *mut f32,
+    len: usize,
+}
+
+/// Vectors that are activated together.
+const TOGETHER: usize = 4;
+
+impl<V: Vector> Task for Again<V> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { activation, isa, sums, len } = self;
+        let whole = len - len % (TOGETHER * V::LANES);
+        for at in (0..whole).step_by(TOGETHER * V::LANES) {
+            // SAFETY: whoever made the task vouches for `len` elements.
+            unsafe { activate_at::<V, TOGETHER>(isa, &activation, sums.add(at)) }
+        }
+        for at in (whole..len).step_by(V::LANES) {
+            // SAFETY: as above.
+            unsafe { activate_at::<V, 1>(isa, &activation, sums.add(at)) }
+        }
+    }
+}
+
+/// The activation of the next `W` vectors in memory.
+///
+/// # Safety
+///
+/// They must be readable and writable.
+#[inline(always)]
+unsafe fn activate_at<V: Vector, const W: usize>(isa: V::Isa, activation: &Activation, at: *mut f32) {
+    let mut sums = [[V::splat(isa, 0.0); W]];
+    // SAFETY: the caller's.
+    unsafe {
+        for w in 0..W {
+            sums[0][w] = V::load(isa, at.add(w * V::LANES));
+        }
+        activate::<V, 1, W, true>(isa, activation, &mut sums);
+        for w in 0..W {
+            sums[0][w].store(at.add(w * V::LANES));
         }
     }
 }

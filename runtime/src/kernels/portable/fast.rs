@@ -33,13 +33,13 @@ kernels! {
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;
 
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights padded to 8 channels.
+    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 8 channels.
     dwconv2d_f32_9p8c: Depthwise = depthwise::square::<F32x4, 8, 3>;
 
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights padded to 8 channels.
+    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 8 channels.
     dwconv2d_f32_25p8c: Depthwise = depthwise::square::<F32x4, 8, 5>;
 
-    /// Any depthwise convolution; weights padded to 8 channels.
+    /// Any depthwise convolution; weights in panels of 8 channels.
     dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x4, 8>;
 
     /// Pooling over a window.

@@ -39,14 +39,14 @@ kernels! {
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x8>;
 
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights padded to 8 channels. The nine
-    /// taps stay in registers.
+    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 8 channels. Blocks of 7
+    /// outputs × 8 channels: 7 sums, 3 taps and an input are 11 registers.
     dwconv2d_f32_9p8c: Depthwise = depthwise::square::<F32x8, 8, 3>;
 
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights padded to 8 channels.
+    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 8 channels.
     dwconv2d_f32_25p8c: Depthwise = depthwise::square::<F32x8, 8, 5>;
 
-    /// Any depthwise convolution; weights padded to 8 channels.
+    /// Any depthwise convolution; weights in panels of 8 channels.
     dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x8, 8>;
 
     /// Pooling over a window.

@@ -1,23 +1,27 @@
-//! Depthwise convolution by square kernels of a fixed size, several outputs of a row at a step: a column that
-//! is loaded once serves all of them.
+//! Depthwise convolution by square kernels of a fixed size, a block of outputs at a step: a vector that is
+//! loaded once serves all of them.
+//!
+//! The channels are the innermost loop, so that every input position is read as a stream, whatever the
+//! distance between positions. Bound by the multiply-adds where the input comes from the level 2 cache.
 
 use super::Band;
+use crate::kernels::generic::activation::clamp;
 use crate::kernels::generic::split::split;
 use crate::kernels::vector::{Task, Vector};
 use crate::memory::Memory;
 use crate::steps::Depthwise;
 use core::ops::Range;
 
-/// Bytes of input that the rows of one window may take, so that they stay in the level 1 cache from one
-/// output row to the next: half of the smallest there is.
-const WINDOW_BYTES: usize = 16 << 10;
+/// Outputs of a block. 3×3: 7 sums, 3 taps and an input are 11 registers; 9 inputs and 3 taps are loaded for 21
+/// multiply-adds. The widths of MobileNets at 224 pixels are multiples of 7.
+const BLOCK: usize = 7;
 
-/// Outputs at a step. 3×3: 6 sums, 3 taps and an input take 10 registers, and each tap row loads 11
-/// vectors for 18 multiply-adds.
-const STEP: usize = 6;
+/// The same at a stride of 2: 9 inputs and 3 taps for 12 multiply-adds; the positions of more columns would not
+/// fit the registers.
+const SPARSE: usize = 4;
 
 /// See [`Depthwise`]; `K`×`K` taps without dilation, a column stride of 1 or 2, one output channel per input
-/// channel. Weights are padded to `PAD` channels.
+/// channel. Weights are in panels of `PAD` channels.
 #[inline(always)]
 pub fn square<V: Vector, const PAD: usize, const K: usize>(
     isa: V::Isa,
@@ -29,31 +33,26 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     if step.kernel != [K, K] || step.dilation != [1, 1] || step.multiplier != 1 || stride > 2 {
         return None;
     }
-    let band = Band::new::<V, PAD>(memory, step, &rows)?;
-    let channels = step.output.channels;
-    let column_bytes = K * step.input.width * size_of::<f32>();
-    let chunk = (WINDOW_BYTES / column_bytes.max(1) / PAD).max(1) * PAD;
-    for first in (0..channels).step_by(chunk) {
-        for y in rows.clone() {
-            let line = Line::<K>::new(&band, y);
-            for channel in (first..channels.min(first + chunk)).step_by(V::LANES) {
-                // SAFETY: the row is one that the band was checked for.
-                unsafe {
-                    if channels - channel < V::LANES {
-                        band.outputs::<V>(isa, y, 0..step.output.width, channel);
-                    } else {
-                        line.outputs::<V>(isa, stride, channel);
-                    }
-                }
-            }
+    if step.epilogue.residual.is_some() {
+        // It may lie where the sums go.
+        return super::any::<V, PAD>(isa, memory, step, rows);
+    }
+    let band = Band::<PAD>::new::<V>(memory, step, &rows)?;
+    for y in rows {
+        let line = Line::<PAD, K>::new(&band, y);
+        line.outputs::<V>(isa, stride);
+        // SAFETY: the row is one that the band was checked for.
+        unsafe {
+            line.finish::<V>(isa);
+            line.rest::<V>(isa);
         }
     }
     Some(())
 }
 
 /// One row of outputs, and the input rows that it needs.
-struct Line<'a, const K: usize> {
-    band: &'a Band<'a>,
+struct Line<'a, const PAD: usize, const K: usize> {
+    band: &'a Band<'a, PAD>,
     y: usize,
     /// The taps' rows that lie in the map.
     input: [*const f32; K],
@@ -63,9 +62,9 @@ struct Line<'a, const K: usize> {
     inside: Range<usize>,
 }
 
-impl<'a, const K: usize> Line<'a, K> {
+impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
     #[inline(always)]
-    fn new(band: &'a Band<'a>, y: usize) -> Self {
+    fn new(band: &'a Band<'a, PAD>, y: usize) -> Self {
         let [rows, columns] = band.axes;
         let taps = rows.taps(y);
         let mut input = [band.input.row(0); K];
@@ -75,21 +74,18 @@ impl<'a, const K: usize> Line<'a, K> {
         Self { band, y, input, taps, inside: columns.inside() }
     }
 
-    /// A whole vector of channels of all columns, in steps of nearly equal lengths: those inside the map
+    /// Whole vectors of channels of all columns, in blocks of nearly equal widths: those inside the map
     /// together, those at its edges by themselves.
-    ///
-    /// # Safety
-    ///
-    /// The channels must exist, and `stride` be the stride of the columns.
     #[inline(always)]
-    unsafe fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize, channel: usize) {
+    fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize) {
         let mut x = 0;
-        for (len, count) in split(self.band.step.output.width, STEP) {
+        let most = if stride == 1 { BLOCK } else { SPARSE };
+        for (len, count) in split(self.band.step.output.width, most) {
             let mut done = 0;
             while done < count {
                 let edge = x < self.inside.start || x + len > self.inside.end;
                 let fits = if edge { 1 } else { ((self.inside.end - x) / len).min(count - done) };
-                self.steps::<V>(isa, stride, Steps { x, len, count: fits, channel, edge });
+                self.blocks::<V>(isa, stride, Blocks { x, len, count: fits, edge });
                 done += fits;
                 x += fits * len;
             }
@@ -97,103 +93,155 @@ impl<'a, const K: usize> Line<'a, K> {
     }
 
     #[inline(always)]
-    fn steps<V: Vector>(&self, isa: V::Isa, stride: usize, steps: Steps) {
-        match (steps.len, stride, steps.edge) {
-            (6, 1, false) => self.apart::<V, 1, false, 6>(isa, steps),
-            (5, 1, false) => self.apart::<V, 1, false, 5>(isa, steps),
-            (4, 1, false) => self.apart::<V, 1, false, 4>(isa, steps),
-            (3, 1, false) => self.apart::<V, 1, false, 3>(isa, steps),
-            (6, _, false) => self.apart::<V, 2, false, 6>(isa, steps),
-            (5, _, false) => self.apart::<V, 2, false, 5>(isa, steps),
-            (4, _, false) => self.apart::<V, 2, false, 4>(isa, steps),
-            (3, _, false) => self.apart::<V, 2, false, 3>(isa, steps),
-            (6, 1, _) => self.apart::<V, 1, true, 6>(isa, steps),
-            (5, 1, _) => self.apart::<V, 1, true, 5>(isa, steps),
-            (4, 1, _) => self.apart::<V, 1, true, 4>(isa, steps),
-            (3, 1, _) => self.apart::<V, 1, true, 3>(isa, steps),
-            (2, 1, _) => self.apart::<V, 1, true, 2>(isa, steps),
-            (_, 1, _) => self.apart::<V, 1, true, 1>(isa, steps),
-            (6, ..) => self.apart::<V, 2, true, 6>(isa, steps),
-            (5, ..) => self.apart::<V, 2, true, 5>(isa, steps),
-            (4, ..) => self.apart::<V, 2, true, 4>(isa, steps),
-            (3, ..) => self.apart::<V, 2, true, 3>(isa, steps),
-            (2, ..) => self.apart::<V, 2, true, 2>(isa, steps),
-            _ => self.apart::<V, 2, true, 1>(isa, steps),
+    fn blocks<V: Vector>(&self, isa: V::Isa, stride: usize, blocks: Blocks) {
+        match (blocks.len, stride, blocks.edge) {
+            (7, 1, false) => self.apart::<V, 1, false, 7>(isa, blocks),
+            (6, 1, false) => self.apart::<V, 1, false, 6>(isa, blocks),
+            (5, 1, false) => self.apart::<V, 1, false, 5>(isa, blocks),
+            (4, 1, false) => self.apart::<V, 1, false, 4>(isa, blocks),
+            (4, 2, false) => self.apart::<V, 2, false, 4>(isa, blocks),
+            (3, 2, false) => self.apart::<V, 2, false, 3>(isa, blocks),
+            (7, 1, _) => self.apart::<V, 1, true, 7>(isa, blocks),
+            (6, 1, _) => self.apart::<V, 1, true, 6>(isa, blocks),
+            (5, 1, _) => self.apart::<V, 1, true, 5>(isa, blocks),
+            (4, 1, _) => self.apart::<V, 1, true, 4>(isa, blocks),
+            (3, 1, _) => self.apart::<V, 1, true, 3>(isa, blocks),
+            (2, 1, _) => self.apart::<V, 1, true, 2>(isa, blocks),
+            (_, 1, _) => self.apart::<V, 1, true, 1>(isa, blocks),
+            (4, ..) => self.apart::<V, 2, true, 4>(isa, blocks),
+            (3, ..) => self.apart::<V, 2, true, 3>(isa, blocks),
+            (2, ..) => self.apart::<V, 2, true, 2>(isa, blocks),
+            _ => self.apart::<V, 2, true, 1>(isa, blocks),
         }
     }
 
     #[inline(always)]
-    fn apart<V: Vector, const S: usize, const EDGE: bool, const N: usize>(&self, isa: V::Isa, steps: Steps) {
-        V::apart(isa, Outputs::<V, K, S, EDGE, N> { line: self, isa, steps });
+    fn apart<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
+        &self,
+        isa: V::Isa,
+        blocks: Blocks,
+    ) {
+        V::apart(isa, Outputs::<V, PAD, K, S, EDGE, N> { line: self, isa, blocks });
     }
 
-    /// `N` outputs from column `x` on. At an edge, input columns outside the map are left out.
+    /// What an epilogue does beyond bounds, to all whole vectors of the row.
+    ///
+    /// # Safety
+    ///
+    /// The row must be one that the band was checked for, and its sums be stored.
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&self, isa: V::Isa) {
+        let Band { step, output, finish, .. } = self.band;
+        let (width, c) = (step.output.width, step.output.channels);
+        let whole = c - c % V::LANES;
+        if finish.bounds().1 {
+            return;
+        }
+        let (runs, len) = if whole == c { (1, width * c) } else { (width, whole) };
+        for run in 0..runs {
+            // SAFETY: the caller's.
+            unsafe { finish.again::<V>(isa, output.row(self.y).add(run * c), len) }
+        }
+    }
+
+    /// The channels that do not fill a vector.
+    ///
+    /// # Safety
+    ///
+    /// The row must be one that the band was checked for.
+    #[inline(always)]
+    unsafe fn rest<V: Vector>(&self, isa: V::Isa) {
+        let Depthwise { output, .. } = self.band.step;
+        let channel = output.channels / V::LANES * V::LANES;
+        if channel < output.channels {
+            // SAFETY: the caller's.
+            unsafe { self.band.outputs::<V>(isa, self.y, 0..output.width, channel) }
+        }
+    }
+
+    /// `N` outputs from column `x` on, all whole vectors of their channels. At an edge, input columns outside
+    /// the map are left out.
     ///
     /// # Safety
     ///
     /// The outputs must exist, and without `EDGE` have all their columns in the map.
     #[inline(always)]
-    unsafe fn step<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
+    unsafe fn block<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
         &self,
         isa: V::Isa,
         x: usize,
-        channel: usize,
     ) {
-        let Band { step, axes, weights, bias, padded, .. } = self.band;
+        let Band { step, axes, weights, bias, output, finish, .. } = self.band;
         let c = step.output.channels;
         let first = axes[1].first(x);
-        // SAFETY: weights and bias are padded to whole vectors; input columns lie in the map.
-        unsafe {
-            let mut sums = [[V::load(isa, bias.add(channel))]; N];
-            for tap in self.taps.clone() {
-                let row = self.input[tap].wrapping_add(first.wrapping_mul(c).wrapping_add(channel));
-                let mut weight = [V::splat(isa, 0.0); K];
-                for k in 0..K {
-                    weight[k] = V::load(isa, weights.add((tap * K + k) * padded + channel));
-                }
-                for column in 0..(N - 1) * S + K {
-                    if EDGE && first.wrapping_add(column) >= step.input.width {
-                        continue;
+        let start = first.wrapping_mul(c);
+        let input = &self.input[self.taps.clone()];
+        let [lo, hi] = finish.bounds().0.map(|bound| V::splat(isa, bound));
+        let to = output.row(self.y).wrapping_add(x * c);
+        for channel in (0..c - c % V::LANES).step_by(V::LANES) {
+            // SAFETY: weights and bias are padded to whole panels; input columns lie in the map.
+            unsafe {
+                let weights = weights.add(channel / PAD * (K * K * PAD) + channel % PAD);
+                let mut sums = [V::load(isa, bias.add(channel)); N];
+                for (row, tap) in input.iter().zip(self.taps.clone()) {
+                    let row = row.wrapping_add(start.wrapping_add(channel));
+                    let mut weight = [V::splat(isa, 0.0); K];
+                    for k in 0..K {
+                        weight[k] = V::load(isa, weights.add((tap * K + k) * PAD));
                     }
-                    let value = V::load(isa, row.wrapping_add(column * c));
-                    for n in 0..N {
-                        if column >= n * S && column < n * S + K {
-                            sums[n][0] = value.mul_add(weight[column - n * S], sums[n][0]);
+                    for column in 0..(N - 1) * S + K {
+                        if EDGE && first.wrapping_add(column) >= step.input.width {
+                            continue;
+                        }
+                        let value = V::load(isa, row.wrapping_add(column * c));
+                        for n in 0..N {
+                            if column >= n * S && column < n * S + K {
+                                sums[n] = value.mul_add(weight[column - n * S], sums[n]);
+                            }
                         }
                     }
                 }
+                for n in 0..N {
+                    clamp(sums[n], lo, hi).store(to.add(n * c + channel));
+                }
             }
-            self.band.store::<V, N>(isa, sums, self.y, x, channel, V::LANES);
         }
     }
 }
 
-/// `count` steps of `len` outputs from column `x` on, of a vector of channels.
+/// `count` blocks of `len` columns from column `x` on.
 #[derive(Clone, Copy)]
-struct Steps {
+struct Blocks {
     x: usize,
     len: usize,
     count: usize,
-    channel: usize,
-    /// Whether some input columns lie outside the map.
+    /// Whether some taps lie outside the map.
     edge: bool,
 }
 
-struct Outputs<'a, V: Vector, const K: usize, const S: usize, const EDGE: bool, const N: usize> {
-    line: &'a Line<'a, K>,
+struct Outputs<
+    'a,
+    V: Vector,
+    const PAD: usize,
+    const K: usize,
+    const S: usize,
+    const EDGE: bool,
+    const N: usize,
+> {
+    line: &'a Line<'a, PAD, K>,
     isa: V::Isa,
-    steps: Steps,
+    blocks: Blocks,
 }
 
-impl<V: Vector, const K: usize, const S: usize, const EDGE: bool, const N: usize> Task
-    for Outputs<'_, V, K, S, EDGE, N>
+impl<V: Vector, const PAD: usize, const K: usize, const S: usize, const EDGE: bool, const N: usize> Task
+    for Outputs<'_, V, PAD, K, S, EDGE, N>
 {
     #[inline(always)]
     fn run(self) {
-        let Steps { x, count, channel, .. } = self.steps;
-        for step in 0..count {
-            // SAFETY: the steps lie in the line, whose channels and stride its user vouches for.
-            unsafe { self.line.step::<V, S, EDGE, N>(self.isa, x + step * N, channel) }
+        let Blocks { x, count, .. } = self.blocks;
+        for block in 0..count {
+            // SAFETY: the blocks lie in the line, whose stride its user vouches for.
+            unsafe { self.line.block::<V, S, EDGE, N>(self.isa, x + block * N) }
         }
     }
 }
