@@ -173,6 +173,31 @@ pub struct Conv2d {
     pub epilogue: Epilogue,
 }
 
+/// Dense convolution of a map of planes, `[c, h, w]`, such as a picture in NCHW: as [`Conv2d`] with one group.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlanarConv2d {
+    /// Where the planes lie, behind one another.
+    pub input: Place,
+    /// Planes, rows and columns of the input.
+    pub size: [usize; 3],
+    /// `[oh, ow, n]`
+    pub output: Map,
+    /// Taps along rows and columns.
+    pub kernel: [usize; 2],
+    /// Along rows and columns.
+    pub stride: [usize; 2],
+    /// Along rows and columns.
+    pub dilation: [usize; 2],
+    /// Rows above and columns to the left.
+    pub pad: [usize; 2],
+    /// Offset of the packed matrix; row index `(ky·kw + kx)·c + ci`.
+    pub weights: usize,
+    /// Offset of `n` values.
+    pub bias: usize,
+    /// What is done before storing.
+    pub epilogue: Epilogue,
+}
+
 /// Depthwise convolution: output channel `o` reads input channel `o / multiplier`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Depthwise {

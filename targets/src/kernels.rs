@@ -12,6 +12,7 @@ use crate::{Isa, Target};
 pub enum Family {
     Pointwise,
     Conv2d,
+    PlanarConv2d,
     Depthwise,
     Pool2d,
     GlobalPool,
@@ -44,6 +45,7 @@ impl Family {
         match self {
             Self::Pointwise
             | Self::Conv2d
+            | Self::PlanarConv2d
             | Self::Depthwise
             | Self::Pool2d
             | Self::GlobalPool

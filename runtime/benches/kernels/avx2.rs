@@ -138,11 +138,40 @@ impl Bench {
                 out * out * 9 * c * n,
                 cpu,
                 |memory| {
-                    avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
+                    if c <= 3 {
+                        avx2::conv2d_f32_stem(cpu, memory, &step, 0..out);
+                    } else {
+                        avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
+                    }
                 },
-                |memory| portable::conv2d_f32_4x8(memory, &step, 0..out),
+                |memory| {
+                    if c <= 3 {
+                        portable::conv2d_f32_stem(memory, &step, 0..out);
+                    } else {
+                        portable::conv2d_f32_4x8(memory, &step, 0..out);
+                    }
+                },
             );
         }
+        let step = PlanarConv2d {
+            input: Place::Arena(INPUT),
+            size: [3, 224, 224],
+            output: map(OUTPUT, [112, 112, 32]),
+            kernel: [3; 2],
+            stride: [2; 2],
+            dilation: [1; 2],
+            pad: [1; 2],
+            weights: 0,
+            bias: BIAS,
+            epilogue,
+        };
+        self.run(
+            "planar 3×3 s2 224×224 3 → 32",
+            112 * 112 * 27 * 32,
+            cpu,
+            |memory| avx2::conv2d_f32_planar(cpu, memory, &step, 0..112),
+            |memory| portable::conv2d_f32_planar(memory, &step, 0..112),
+        );
         let step =
             GlobalPool { input: map(INPUT, [7, 7, 1280]), output: map(OUTPUT, [1, 1, 1280]), max: false };
         self.run(

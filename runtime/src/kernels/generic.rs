@@ -17,4 +17,5 @@ pub mod gemm;
 pub mod grouped;
 pub mod pool;
 pub mod split;
+pub mod stem;
 pub mod window;

@@ -83,7 +83,12 @@ impl<'m> Sink<'m> {
 
 /// `len` constants at that offset of the weights.
 pub fn constants(memory: &Memory<'_>, at: usize, len: usize) -> Option<*const f32> {
-    let base = memory.read(Place::Weights(at), bytes(1, len)?)?.cast::<f32>();
+    values(memory, Place::Weights(at), len)
+}
+
+/// `len` numbers at a place.
+pub fn values(memory: &Memory<'_>, place: Place, len: usize) -> Option<*const f32> {
+    let base = memory.read(place, bytes(1, len)?)?.cast::<f32>();
     base.is_aligned().then_some(base)
 }
 

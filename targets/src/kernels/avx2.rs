@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::Layout::{self, Panels, RowMajor};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5};
+use super::portable::{grouped_only, one_group, square_3, square_5, stem};
 use crate::Element::F32;
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -16,6 +16,8 @@ use crate::{Isa, Shape, Target};
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
     row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::conv2d_f32_stem",      Conv2d,        [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
+    row("x86_64::avx2::conv2d_f32_planar",    PlanarConv2d,  [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [6, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [6, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
@@ -70,8 +72,11 @@ mod tests {
         check(Depthwise, Shape { stride: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_9p8c");
         check(Depthwise, Shape { dilation: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_generic");
         check(Depthwise, Shape { kernel: [5, 5], k: 25, ..square }, "x86_64::avx2::dwconv2d_f32_25p8c");
-        let stem = Shape { kernel: [3, 3], stride: [2, 2], width: 112, ..Shape::new(12544, 32, 27) };
-        check(Conv2d, stem, "x86_64::avx2::conv2d_f32_6x16");
-        check(Conv2d, Shape { groups: 4, ..stem }, "x86_64::avx2::conv2d_f32_grouped");
+        let picture = Shape { kernel: [3, 3], stride: [2, 2], width: 112, ..Shape::new(12544, 32, 27) };
+        check(Conv2d, picture, "x86_64::avx2::conv2d_f32_stem");
+        check(PlanarConv2d, picture, "x86_64::avx2::conv2d_f32_planar");
+        let deep = Shape { k: 9 * 64, ..picture };
+        check(Conv2d, deep, "x86_64::avx2::conv2d_f32_6x16");
+        check(Conv2d, Shape { groups: 4, ..picture }, "x86_64::avx2::conv2d_f32_grouped");
     }
 }

@@ -76,6 +76,19 @@ pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
     gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 4.0
 }
 
+/// A convolution that finds the elements of its sums through a table of pointers, made for each row of outputs
+/// and for each column at a border.
+pub fn stem(unit: Unit, shape: &Shape) -> f64 {
+    let vectors = shape.n.div_ceil(unit.lanes);
+    let pair = tiles(shape.m, 6, |height| {
+        let sums = 2 * height;
+        shape.k as f64 * unit.step(sums, sums, height + 4) + unit.finish(sums)
+    });
+    let rows = shape.m.div_ceil(shape.width.max(1));
+    let tables = 3 * 4 * rows * shape.k;
+    vectors.div_ceil(2) as f64 * pair + tables as f64
+}
+
 /// A depthwise convolution by a square kernel in steps of up to six outputs of a row.
 pub fn square(unit: Unit, shape: &Shape) -> f64 {
     let [rows, taps] = shape.kernel;

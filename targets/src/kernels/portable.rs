@@ -13,6 +13,8 @@ pub const KERNELS: &[Kernel] = &[
     plain("portable::conv_transpose2d_f32", ConvTranspose2d, F32, scalar_macs),
     fast("portable::gemm_f32_4x8",         Pointwise,     [4, 8], Panels { nr: 16 }, any,          gemm_4x8),
     fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, one_group,    conv2d_4x8),
+    fast("portable::conv2d_f32_stem",      Conv2d,        [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
+    fast("portable::conv2d_f32_planar",    PlanarConv2d,  [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
     fast("portable::conv2d_f32_grouped",   Conv2d,        [1, 4], RowMajor,          grouped_only, by_vector),
     fast("portable::dwconv2d_f32_9p8c",    Depthwise,     [6, 8], Panels { nr: 8 },  square_3,     square),
     fast("portable::dwconv2d_f32_25p8c",   Depthwise,     [6, 8], Panels { nr: 8 },  square_5,     square),
@@ -101,6 +103,11 @@ fn any(_: &Shape) -> Option<&'static str> {
 /// What a dense convolution takes.
 pub fn one_group(shape: &Shape) -> Option<&'static str> {
     (shape.groups != 1).then_some("only one group")
+}
+
+/// What a convolution that finds its elements through a table takes.
+pub fn stem(shape: &Shape) -> Option<&'static str> {
+    (shape.groups != 1 || shape.k > 256).then_some("only one group, at most 256 elements a sum")
 }
 
 /// What a convolution in groups is for.

@@ -3,12 +3,13 @@
 //! They are the generic algorithms over vectors of four numbers; weights are packed as
 //! for AVX2, so that a module with both variants holds them once.
 
-use super::super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool};
+use super::super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use super::super::told;
 use super::super::vector::{Lanes, Portable};
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, Pointwise, Pool2d,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
+    Pool2d,
 };
 use core::ops::Range;
 
@@ -29,6 +30,12 @@ kernels! {
 
     /// Dense convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
     conv2d_f32_4x8: Conv2d = conv2d::run::<F32x4, 16, 4>;
+
+    /// Dense convolution of at most 256 elements a sum; weights in panels of 16 columns.
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x4, 16>;
+
+    /// As [`conv2d_f32_stem`], of planes.
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x4, 16>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;

@@ -5,11 +5,12 @@ mod vector;
 
 pub use detect::Avx2;
 
-use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool};
+use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, Pointwise, Pool2d,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
+    Pool2d,
 };
 use core::ops::Range;
 use vector::F32x8;
@@ -35,6 +36,13 @@ kernels! {
 
     /// Dense convolution; weights in panels of 16 columns, tiles as of [`gemm_f32_6x16`].
     conv2d_f32_6x16: Conv2d = conv2d::run::<F32x8, 16, 6>;
+
+    /// Dense convolution of at most 256 elements a sum; weights in panels of 16 columns. Tiles as of
+    /// [`gemm_f32_6x16`].
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x8, 16>;
+
+    /// As [`conv2d_f32_stem`], of planes.
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x8, 16>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x8>;
