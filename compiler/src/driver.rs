@@ -115,7 +115,7 @@ impl Options {
 pub struct Compiled {
     /// As the front end built it.
     pub imported: Graph,
-    /// As the plan was made from it.
+    /// As the plan was made from it: fused and laid out.
     pub fused: Graph,
     /// What runs.
     pub plan: Plan,
@@ -195,8 +195,11 @@ pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
 /// All problems of the first phase that has any.
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (imported, notes) = import(model)?;
-    let (fused, fusions) = optimize(&imported)?;
+    let (mut fused, fusions) = optimize(&imported)?;
     let Options { target, objective, inputs, assume, .. } = *options;
+    if inputs != Inputs::Rows {
+        passes::lay_out(&mut fused).map_err(|fault| bug(&fused, fault))?;
+    }
     let plan = plan::build(&fused, &PlanOptions { target, objective, inputs, assume })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
     let sha256 = model.sha256();

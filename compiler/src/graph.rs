@@ -1,4 +1,4 @@
-//! The graph: one type through all phases, imported → canonical → fused.
+//! The graph: one type through all phases, imported → canonical → fused → laid out.
 //!
 //! A node is an operator and the one value it makes; a [`NodeId`] therefore names both. Edges run from
 //! a value to its user and carry the operand's position. What holds in which phase is checked by
@@ -43,6 +43,8 @@ pub enum Phase {
     Canonical,
     /// Batch-norm gone into weights; bias, activation and residual add in epilogues.
     Fused,
+    /// What a kernel can read in another order than the graph has it is read so.
+    LaidOut,
 }
 
 #[derive(Clone, Debug)]

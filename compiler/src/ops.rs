@@ -92,6 +92,7 @@ operators! {
     constant::Constant,
     // Convolution and its kin.
     conv2d::Conv2d,
+    planar_conv2d::PlanarConv2d,
     depthwise::Depthwise,
     conv_transpose::ConvTranspose2d,
     dense::Dense,

@@ -194,7 +194,7 @@ pub(super) fn pointwise(
 }
 
 /// `[O, kh, kw, C/groups]` → the matrix `[kh·kw·(C/groups)] × O`.
-fn matrix(weight: &Tensor) -> Arg {
+pub(super) fn matrix(weight: &Tensor) -> Arg {
     let n = weight.ty.shape[0];
     let k = weight.ty.elements() / n;
     let rows = weight.to_f32();

@@ -54,6 +54,7 @@ fn repeats_first(graph: &Graph, id: NodeId, first: NodeId, second: Option<NodeId
         Op::Input(_)
         | Op::Constant(_)
         | Op::Conv2d(_)
+        | Op::PlanarConv2d(_)
         | Op::Depthwise(_)
         | Op::ConvTranspose2d(_)
         | Op::Dense(_)

@@ -59,6 +59,7 @@ fn sunk_operands(graph: &Graph, id: NodeId, operands: &[NodeId]) -> Option<Vec<N
         Op::Input(_)
         | Op::Constant(_)
         | Op::Conv2d(_)
+        | Op::PlanarConv2d(_)
         | Op::Depthwise(_)
         | Op::ConvTranspose2d(_)
         | Op::MatMul(_)

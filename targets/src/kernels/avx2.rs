@@ -10,8 +10,8 @@ use crate::{Isa, Shape, Target};
 
 /// Every AVX2 kernel.
 ///
-/// Tiles. 6×16: 12 sums, 2 vectors of weights and 1 broadcast are 15 of 16 registers. Depthwise: up to 6
-/// outputs of 8 channels, 3 or 5 taps and an input are at most 12.
+/// Tiles. 6×16: 12 sums, 2 vectors of weights and 1 broadcast are 15 of 16 registers. Depthwise: up to 7
+/// outputs of 8 channels, 3 or 5 taps and an input are at most 13.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
@@ -19,8 +19,8 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::conv2d_f32_stem",      Conv2d,        [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_planar",    PlanarConv2d,  [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
-    row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [6, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
-    row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [6, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [7, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [7, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_generic", Depthwise,     [1, 8],  Panels { nr: 8 },  any,          |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::pool2d_f32",           Pool2d,        [1, 8],  RowMajor,          any,          |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::global_pool_f32",      GlobalPool,    [1, 8],  RowMajor,          any,          elementwise),

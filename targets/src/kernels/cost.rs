@@ -89,11 +89,11 @@ pub fn stem(unit: Unit, shape: &Shape) -> f64 {
     vectors.div_ceil(2) as f64 * pair + tables as f64
 }
 
-/// A depthwise convolution by a square kernel in steps of up to six outputs of a row.
+/// A depthwise convolution by a square kernel in blocks of up to seven outputs of a row, four at a stride of 2.
 pub fn square(unit: Unit, shape: &Shape) -> f64 {
     let [rows, taps] = shape.kernel;
     let vectors = shape.n.div_ceil(unit.lanes) as f64;
-    let line = tiles(shape.width.min(shape.m), 6, |outputs| {
+    let line = tiles(shape.width.min(shape.m), if shape.stride[1] == 1 { 7 } else { 4 }, |outputs| {
         let loads = taps + outputs.saturating_sub(1) * shape.stride[1] + taps;
         rows as f64 * unit.step(3 * outputs, outputs * taps, loads) + unit.finish(outputs)
     });

@@ -44,7 +44,8 @@ impl Export<'_> {
             Op::Reshape(op) => self.reshape(node, &op.shape),
             Op::Transpose(op) => self.permute(node, op),
             Op::Interpolate(op) => self.interpolate(node, op),
-            Op::ConvTranspose2d(_)
+            Op::PlanarConv2d(_)
+            | Op::ConvTranspose2d(_)
             | Op::Unary(_)
             | Op::Compare(_)
             | Op::Select(_)

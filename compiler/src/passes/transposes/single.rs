@@ -58,6 +58,7 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         Op::Input(_)
         | Op::Constant(_)
         | Op::Conv2d(_)
+        | Op::PlanarConv2d(_)
         | Op::Depthwise(_)
         | Op::ConvTranspose2d(_)
         | Op::Pool2d(_)
