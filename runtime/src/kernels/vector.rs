@@ -66,6 +66,11 @@ pub trait Vector: Copy {
     /// 2^self, where self is an integer from −126 to 127.
     fn power_of_two(self) -> Self;
 
+    /// Asks for the cache line at an address, which need not be readable; nothing where there is no such
+    /// instruction.
+    #[inline(always)]
+    fn prefetch(_: Self::Isa, _: *const f32) {}
+
     /// Runs a task in a function of its own, compiled for this instruction set: its registers are allocated
     /// for its loops alone, and code does not multiply where tiles of many shapes meet.
     fn apart(isa: Self::Isa, task: impl Task);

@@ -5,7 +5,7 @@
 //! the map read zeros, so the inner loop knows no border.
 
 use super::epilogue::Finish;
-use super::gemm::{Panels, accumulate};
+use super::gemm::{Ahead, Panels, accumulate};
 use super::grouped::axes;
 use super::split::split;
 use super::window::Axis;
@@ -169,7 +169,7 @@ impl Band<'_> {
                     for at in (0..span * c).step_by(ZEROS.len()) {
                         let len = ZEROS.len().min(span * c - at);
                         let a = self.taps(corners, ky, kx, at);
-                        accumulate::<V, NR, M, W>(isa, &mut sums, a, b, len);
+                        accumulate::<V, NR, M, W>(isa, &mut sums, a, b, len, Ahead::NOTHING);
                         for w in 0..W {
                             b[w] = b[w].add(len * NR);
                         }

@@ -10,6 +10,7 @@ use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
 use crate::steps::Pointwise;
 use core::ops::Range;
+use core::ptr;
 
 /// Bytes of input rows that are passed over panel after panel: half of the smallest level 2 cache.
 const BLOCK_BYTES: usize = 128 << 10;
@@ -116,6 +117,19 @@ impl Panels {
     }
 }
 
+/// What is asked for while a tile is computed.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    at: *const f32,
+    /// Elements from one step of the depth to the next; 0 asks for nothing.
+    step: usize,
+}
+
+impl Ahead {
+    /// Nothing.
+    pub const NOTHING: Self = Self { at: ptr::null(), step: 0 };
+}
+
 /// `sums[m][w] += Σ_k a[m][k] · b[w][k·NR ..]` over `len` elements.
 ///
 /// # Safety
@@ -128,8 +142,10 @@ pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: us
     a: [*const f32; M],
     b: [*const f32; W],
     len: usize,
+    ahead: Ahead,
 ) {
     for k in 0..len {
+        V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
         let mut row = [V::splat(isa, 0.0); W];
         for w in 0..W {
             // SAFETY: row `k` is below `len`.
@@ -209,12 +225,18 @@ impl Product<'_> {
         count: usize,
         column: usize,
     ) {
-        V::apart(isa, Tiles::<V, NR, M, W> { product: self, isa, row, count, column });
+        let whole = self.panels.n - column >= W * V::LANES;
+        if whole && self.finish.is_plain() {
+            V::apart(isa, Tiles::<V, NR, M, W, true> { product: self, isa, row, count, column });
+        } else {
+            V::apart(isa, Tiles::<V, NR, M, W, false> { product: self, isa, row, count, column });
+        }
     }
 }
 
-/// `count` tiles of `M` rows, one below the other, of `W` vectors of columns.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
+/// `count` tiles of `M` rows, one below the other, of `W` vectors of columns; whole ones whose epilogue is plain,
+/// or any.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
     product: &'a Product<'a>,
     isa: V::Isa,
     row: usize,
@@ -222,12 +244,16 @@ struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
     column: usize,
 }
 
-impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
+impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
+    for Tiles<'_, V, NR, M, W, PLAIN>
+{
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, .. } = self;
         let (k, n) = (product.panels.k, product.panels.n);
         let columns = (n - column).min(W * V::LANES);
+        let bounds = product.finish.bounds().0;
+        let next = product.panels.weights.wrapping_add((column + W * V::LANES) / NR * NR * k);
         for tile in 0..self.count {
             let row = self.row + tile * M;
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and `W` vectors
@@ -236,11 +262,20 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
                 let mut sums = product.panels.bias::<V, M, W>(isa, column);
                 let a = offsets(product.input.add(row * k), k);
                 let b = product.panels.columns::<V, NR, W>(column);
-                accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k);
+                // The share of the next panel that this tile has of the rows.
+                let ahead = Ahead {
+                    at: next.wrapping_add(row * k * NR / product.m),
+                    step: (M * NR).div_ceil(product.m),
+                };
+                accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k, ahead);
                 let at = row * n + column;
                 let output = offsets_mut(product.output.add(at), n);
                 let residual = product.residual.map(|residual| offsets(residual.add(at), n));
-                product.finish.store(isa, sums, output, residual, columns);
+                if PLAIN {
+                    Finish::store_plain(isa, sums, output, residual, bounds);
+                } else {
+                    product.finish.store(isa, sums, output, residual, columns);
+                }
             }
         }
     }

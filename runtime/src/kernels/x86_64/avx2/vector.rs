@@ -107,6 +107,12 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    fn prefetch(_: Avx2, at: *const f32) {
+        // SAFETY: a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn apart(_: Avx2, task: impl Task) {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
