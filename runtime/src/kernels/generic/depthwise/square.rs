@@ -83,8 +83,8 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         for (len, count) in split(self.band.step.output.width, most) {
             let mut done = 0;
             while done < count {
-                let edge = x < self.inside.start || x + len > self.inside.end;
-                let fits = if edge { 1 } else { ((self.inside.end - x) / len).min(count - done) };
+                let edge = self.edge(x, len, stride);
+                let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
                 self.blocks::<V>(isa, stride, Blocks { x, len, count: fits, edge });
                 done += fits;
                 x += fits * len;
@@ -92,35 +92,63 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         }
     }
 
+    /// Where a block of `len` columns from `x` on lies.
     #[inline(always)]
-    fn blocks<V: Vector>(&self, isa: V::Isa, stride: usize, blocks: Blocks) {
-        match (blocks.len, stride, blocks.edge) {
-            (7, 1, false) => self.apart::<V, 1, false, 7>(isa, blocks),
-            (6, 1, false) => self.apart::<V, 1, false, 6>(isa, blocks),
-            (5, 1, false) => self.apart::<V, 1, false, 5>(isa, blocks),
-            (4, 1, false) => self.apart::<V, 1, false, 4>(isa, blocks),
-            (4, 2, false) => self.apart::<V, 2, false, 4>(isa, blocks),
-            (3, 2, false) => self.apart::<V, 2, false, 3>(isa, blocks),
-            (7, 1, _) => self.apart::<V, 1, true, 7>(isa, blocks),
-            (6, 1, _) => self.apart::<V, 1, true, 6>(isa, blocks),
-            (5, 1, _) => self.apart::<V, 1, true, 5>(isa, blocks),
-            (4, 1, _) => self.apart::<V, 1, true, 4>(isa, blocks),
-            (3, 1, _) => self.apart::<V, 1, true, 3>(isa, blocks),
-            (2, 1, _) => self.apart::<V, 1, true, 2>(isa, blocks),
-            (_, 1, _) => self.apart::<V, 1, true, 1>(isa, blocks),
-            (4, ..) => self.apart::<V, 2, true, 4>(isa, blocks),
-            (3, ..) => self.apart::<V, 2, true, 3>(isa, blocks),
-            (2, ..) => self.apart::<V, 2, true, 2>(isa, blocks),
-            _ => self.apart::<V, 2, true, 1>(isa, blocks),
+    fn edge(&self, x: usize, len: usize, stride: usize) -> u8 {
+        let first = self.band.axes[1].first(x);
+        let columns = (len - 1) * stride + K;
+        let left = x < self.inside.start;
+        let right = x + len > self.inside.end;
+        let exactly_left = first.wrapping_add(K / 2) == 0;
+        let exactly_right = first.wrapping_add(columns - K / 2) == self.band.step.input.width;
+        match (left, right) {
+            (false, false) => INSIDE,
+            (true, false) if exactly_left => LEFT,
+            (false, true) if exactly_right => RIGHT,
+            (true, true) if exactly_left && exactly_right => LEFT | RIGHT,
+            _ => ANYWHERE,
         }
     }
 
     #[inline(always)]
-    fn apart<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
-        &self,
-        isa: V::Isa,
-        blocks: Blocks,
-    ) {
+    fn blocks<V: Vector>(&self, isa: V::Isa, stride: usize, blocks: Blocks) {
+        const BOTH: u8 = LEFT | RIGHT;
+        match (blocks.len, stride, blocks.edge) {
+            (7, 1, INSIDE) => self.apart::<V, 1, INSIDE, 7>(isa, blocks),
+            (7, 1, LEFT) => self.apart::<V, 1, LEFT, 7>(isa, blocks),
+            (7, 1, RIGHT) => self.apart::<V, 1, RIGHT, 7>(isa, blocks),
+            (7, 1, BOTH) => self.apart::<V, 1, BOTH, 7>(isa, blocks),
+            (7, 1, _) => self.apart::<V, 1, ANYWHERE, 7>(isa, blocks),
+            (6, 1, INSIDE) => self.apart::<V, 1, INSIDE, 6>(isa, blocks),
+            (6, 1, LEFT) => self.apart::<V, 1, LEFT, 6>(isa, blocks),
+            (6, 1, RIGHT) => self.apart::<V, 1, RIGHT, 6>(isa, blocks),
+            (6, 1, _) => self.apart::<V, 1, ANYWHERE, 6>(isa, blocks),
+            (5, 1, INSIDE) => self.apart::<V, 1, INSIDE, 5>(isa, blocks),
+            (5, 1, LEFT) => self.apart::<V, 1, LEFT, 5>(isa, blocks),
+            (5, 1, RIGHT) => self.apart::<V, 1, RIGHT, 5>(isa, blocks),
+            (5, 1, _) => self.apart::<V, 1, ANYWHERE, 5>(isa, blocks),
+            (4, 1, INSIDE) => self.apart::<V, 1, INSIDE, 4>(isa, blocks),
+            (4, 1, LEFT) => self.apart::<V, 1, LEFT, 4>(isa, blocks),
+            (4, 1, RIGHT) => self.apart::<V, 1, RIGHT, 4>(isa, blocks),
+            (4, 1, _) => self.apart::<V, 1, ANYWHERE, 4>(isa, blocks),
+            (3, 1, _) => self.apart::<V, 1, ANYWHERE, 3>(isa, blocks),
+            (2, 1, _) => self.apart::<V, 1, ANYWHERE, 2>(isa, blocks),
+            (_, 1, _) => self.apart::<V, 1, ANYWHERE, 1>(isa, blocks),
+            (4, _, INSIDE) => self.apart::<V, 2, INSIDE, 4>(isa, blocks),
+            (4, _, LEFT) => self.apart::<V, 2, LEFT, 4>(isa, blocks),
+            (4, _, RIGHT) => self.apart::<V, 2, RIGHT, 4>(isa, blocks),
+            (4, ..) => self.apart::<V, 2, ANYWHERE, 4>(isa, blocks),
+            (3, _, INSIDE) => self.apart::<V, 2, INSIDE, 3>(isa, blocks),
+            (3, _, LEFT) => self.apart::<V, 2, LEFT, 3>(isa, blocks),
+            (3, _, RIGHT) => self.apart::<V, 2, RIGHT, 3>(isa, blocks),
+            (3, ..) => self.apart::<V, 2, ANYWHERE, 3>(isa, blocks),
+            (2, ..) => self.apart::<V, 2, ANYWHERE, 2>(isa, blocks),
+            _ => self.apart::<V, 2, ANYWHERE, 1>(isa, blocks),
+        }
+    }
+
+    #[inline(always)]
+    fn apart<V: Vector, const S: usize, const EDGE: u8, const N: usize>(&self, isa: V::Isa, blocks: Blocks) {
         V::apart(isa, Outputs::<V, PAD, K, S, EDGE, N> { line: self, isa, blocks });
     }
 
@@ -159,38 +187,48 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         }
     }
 
-    /// `N` outputs from column `x` on, all whole vectors of their channels. At an edge, input columns outside
-    /// the map are left out.
+    /// `N` outputs from column `x` on, all whole vectors of their channels. Input columns outside the map are left
+    /// out.
     ///
     /// # Safety
     ///
-    /// The outputs must exist, and without `EDGE` have all their columns in the map.
+    /// The outputs must exist, and lie where `EDGE` says.
     #[inline(always)]
-    unsafe fn block<V: Vector, const S: usize, const EDGE: bool, const N: usize>(
-        &self,
-        isa: V::Isa,
-        x: usize,
-    ) {
-        let Band { step, axes, weights, bias, output, finish, .. } = self.band;
-        let c = step.output.channels;
+    unsafe fn block<V: Vector, const S: usize, const EDGE: u8, const N: usize>(&self, isa: V::Isa, x: usize) {
+        // Everything that the loop reads is a local: what it stores cannot change it.
+        let Band { step, axes, weights, bias, output, ref finish, .. } = *self.band;
+        let (c, width) = (step.output.channels, step.input.width);
         let first = axes[1].first(x);
-        let start = first.wrapping_mul(c);
-        let input = &self.input[self.taps.clone()];
+        let columns = (N - 1) * S + K;
         let [lo, hi] = finish.bounds().0.map(|bound| V::splat(isa, bound));
         let to = output.row(self.y).wrapping_add(x * c);
+        let (count, above) = (self.taps.len(), self.taps.start);
+        let mut rows = [to.cast_const(); K];
+        for (row, tap) in rows.iter_mut().zip(self.taps.clone()) {
+            *row = self.input[tap].wrapping_add(first.wrapping_mul(c));
+        }
+        let weights = weights.wrapping_add(above * K * PAD);
         for channel in (0..c - c % V::LANES).step_by(V::LANES) {
             // SAFETY: weights and bias are padded to whole panels; input columns lie in the map.
             unsafe {
-                let weights = weights.add(channel / PAD * (K * K * PAD) + channel % PAD);
+                let mut taps = weights.add(channel / PAD * (K * K * PAD) + channel % PAD);
                 let mut sums = [V::load(isa, bias.add(channel)); N];
-                for (row, tap) in input.iter().zip(self.taps.clone()) {
-                    let row = row.wrapping_add(start.wrapping_add(channel));
+                for row in rows.get_unchecked(..count) {
+                    let row = row.wrapping_add(channel);
                     let mut weight = [V::splat(isa, 0.0); K];
                     for k in 0..K {
-                        weight[k] = V::load(isa, weights.add((tap * K + k) * PAD));
+                        weight[k] = V::load(isa, taps.add(k * PAD));
                     }
-                    for column in 0..(N - 1) * S + K {
-                        if EDGE && first.wrapping_add(column) >= step.input.width {
+                    taps = taps.add(K * PAD);
+                    for column in 0..columns {
+                        let outside = match EDGE {
+                            ANYWHERE => first.wrapping_add(column) >= width,
+                            _ => {
+                                EDGE & LEFT != 0 && column < K / 2
+                                    || EDGE & RIGHT != 0 && column >= columns - K / 2
+                            }
+                        };
+                        if outside {
                             continue;
                         }
                         let value = V::load(isa, row.wrapping_add(column * c));
@@ -215,9 +253,18 @@ struct Blocks {
     x: usize,
     len: usize,
     count: usize,
-    /// Whether some taps lie outside the map.
-    edge: bool,
+    /// Which of their columns lie outside the map.
+    edge: u8,
 }
+
+/// No column of a block lies outside the map.
+const INSIDE: u8 = 0;
+/// The first K/2 do.
+const LEFT: u8 = 1;
+/// The last K/2 do.
+const RIGHT: u8 = 2;
+/// Any may.
+const ANYWHERE: u8 = 4;
 
 struct Outputs<
     'a,
@@ -225,7 +272,7 @@ struct Outputs<
     const PAD: usize,
     const K: usize,
     const S: usize,
-    const EDGE: bool,
+    const EDGE: u8,
     const N: usize,
 > {
     line: &'a Line<'a, PAD, K>,
@@ -233,7 +280,7 @@ struct Outputs<
     blocks: Blocks,
 }
 
-impl<V: Vector, const PAD: usize, const K: usize, const S: usize, const EDGE: bool, const N: usize> Task
+impl<V: Vector, const PAD: usize, const K: usize, const S: usize, const EDGE: u8, const N: usize> Task
     for Outputs<'_, V, PAD, K, S, EDGE, N>
 {
     #[inline(always)]
