@@ -1,3 +1,4 @@
 //! What the CPU is proved to have.
 
 pub use crate::kernels::x86_64::avx2::Avx2;
+pub use crate::kernels::x86_64::avx512::Avx512;

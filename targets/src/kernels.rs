@@ -1,6 +1,7 @@
 //! The kernel tables: one row a kernel, one file an instruction set.
 
 mod avx2;
+mod avx512;
 mod cost;
 mod portable;
 
@@ -171,7 +172,7 @@ pub struct Kernel {
 
 /// Every kernel, portable ones first.
 pub fn all() -> impl Iterator<Item = &'static Kernel> {
-    portable::KERNELS.iter().chain(avx2::KERNELS)
+    portable::KERNELS.iter().chain(avx2::KERNELS).chain(avx512::KERNELS)
 }
 
 /// The kernels of a family and element type that an instruction set can run.

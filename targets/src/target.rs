@@ -16,6 +16,8 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA: 16 registers of 8 `f32`.
     Avx2,
+    /// AVX-512F: 32 registers of 16 `f32`.
+    Avx512,
 }
 
 impl Isa {
@@ -24,6 +26,7 @@ impl Isa {
         match self {
             Self::Portable => None,
             Self::Avx2 => Some("x86_64::Avx2"),
+            Self::Avx512 => Some("x86_64::Avx512"),
         }
     }
 
@@ -32,6 +35,7 @@ impl Isa {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
         }
     }
 
@@ -40,6 +44,7 @@ impl Isa {
         match self {
             Self::Portable => &[Self::Portable],
             Self::Avx2 => &[Self::Avx2, Self::Portable],
+            Self::Avx512 => &[Self::Avx512, Self::Portable],
         }
     }
 }
@@ -89,16 +94,25 @@ pub const X86_64_AVX2: Target = Target {
     fma_per_cycle: 16.0, // two 256-bit FMAs: Intel optimization manual, Haswell; AMD 19h software optimization guide
 };
 
+/// x86 with AVX-512 (Skylake-SP 2017, Zen 4 2022, and later).
+pub const X86_64_AVX512: Target = Target {
+    name: "x86-64-avx512",
+    about: "x86 with AVX-512F (Skylake-SP, Zen 4 and later)",
+    variants: &[Isa::Avx512],
+    l2_bytes: 1 << 20,
+    ..X86_64_AVX2
+};
+
 /// Any 64-bit x86; the best instruction set is found when running.
 pub const X86_64: Target = Target {
     name: "x86-64",
-    about: "any 64-bit x86; AVX2 where the CPU has it, found when running",
-    variants: &[Isa::Avx2, Isa::Portable],
+    about: "any 64-bit x86; AVX-512 or AVX2 where the CPU has it, found when running",
+    variants: &[Isa::Avx512, Isa::Avx2, Isa::Portable],
     ..X86_64_AVX2
 };
 
 /// Every target, in the order in which they are listed.
-pub const ALL: &[Target] = &[PORTABLE, X86_64_AVX2, X86_64];
+pub const ALL: &[Target] = &[PORTABLE, X86_64_AVX2, X86_64_AVX512, X86_64];
 
 /// The target of that name.
 pub fn by_name(name: &str) -> Option<&'static Target> {

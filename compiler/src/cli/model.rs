@@ -163,6 +163,10 @@ pub fn target(name: &str) -> Result<&'static Target> {
 
 fn native() -> &'static Target {
     #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+        return &mobilec_targets::X86_64_AVX512;
+    }
+    #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         return &mobilec_targets::X86_64_AVX2;
     }

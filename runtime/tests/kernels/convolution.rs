@@ -3,7 +3,7 @@
 use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, windows};
 use crate::scene::{Layout, Operand, Scene, Weights, compare, numbers, same};
 use crate::{Kernel, kernels};
-use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, Pointwise};
+use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, PlanarConv2d, Pointwise};
 use proptest::prelude::*;
 
 /// Where the residual comes from.
@@ -62,6 +62,8 @@ struct Case<'a> {
     bias: &'a [f32],
     /// Pairs of input channel and weight of a tap and output channel.
     reads: &'a dyn Fn(usize, usize) -> Vec<(usize, usize)>,
+    /// Whether the kernels read planes, all of which are there.
+    planes: bool,
 }
 
 impl Case<'_> {
@@ -73,7 +75,11 @@ impl Case<'_> {
         let needed = (0..oh).step_by(band).map(|y| window.rows(y..oh.min(y + band)).len()).max();
         let mut layout = Layout::default();
         let held = (needed.unwrap_or(0) + setting.spare[0]).clamp(1, window.input[0]);
-        let input = layout.map(window.input, held);
+        let [height, width, channels] = window.input;
+        let input = match self.planes {
+            true => layout.map([channels * height, width, 1], channels * height),
+            false => layout.map(window.input, held),
+        };
         let output = layout.map([oh, ow, n], (band + setting.spare[1]).min(oh));
         let residual = match setting.residual {
             Residual::None => None,
@@ -82,8 +88,11 @@ impl Case<'_> {
         };
         let values = numbers(setting.seed, window.input.iter().product());
         let other = numbers(setting.seed + 1, oh * ow * n);
-        let needs = |rows| window.rows(rows);
-        let mut operands = vec![Operand { map: input, values: &values, needs: &needs }];
+        let planes: Vec<f32> =
+            (0..channels).flat_map(|c| values.iter().skip(c).step_by(channels).copied()).collect();
+        let needs = |rows| if self.planes { 0..channels * height } else { window.rows(rows) };
+        let given = if self.planes { &planes } else { &values };
+        let mut operands = vec![Operand { map: input, values: given, needs: &needs }];
         operands.extend(residual.map(|map| Operand { map, values: &other, needs: &same }));
         let mut scene = Scene::new(blob, operands, output);
 
@@ -136,15 +145,11 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     };
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |_, o| (0..k).map(|c| (c, c * n + o)).collect();
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
+    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
-    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16), blob, |input, output, epilogue| Pointwise {
-        input,
-        output,
-        weights: at,
-        bias,
-        epilogue,
+    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_6x32), blob, |input, output, epilogue| {
+        Pointwise { input, output, weights: at, bias, epilogue }
     });
 }
 
@@ -157,7 +162,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let read = |c| (o / group * depth + c, (tap * depth + c) * n + o);
         (0..depth).map(read).collect()
     };
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
+    let mut case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
     let pad = [pad[0], pad[1]];
     let mut grouped = Weights::default();
     let at = [grouped.push(&weights), grouped.push(&bias)];
@@ -168,35 +173,58 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
     if groups == 1 {
         let mut dense = Weights::default();
         let at = [dense.push(&panels(&weights, n, 16)), dense.push(&panels(&bias, n, 16))];
-        case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16), dense, |input, output, epilogue| {
+        let conv = |input, output, epilogue| {
             let [weights, bias] = at;
             Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
-        });
+        };
+        case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16, conv2d_f32_6x32), dense.clone(), conv);
+        if k <= 256 {
+            case.check(&kernels!(conv2d_f32_stem, conv2d_f32_stem), dense.clone(), conv);
+            case.planes = true;
+            let size = [input[2], input[0], input[1]];
+            case.check(&kernels!(conv2d_f32_planar, conv2d_f32_planar), dense, |input, output, epilogue| {
+                let ([weights, bias], input) = (at, input.place);
+                PlanarConv2d { input, size, output, kernel, stride, dilation, pad, weights, bias, epilogue }
+            });
+        }
     }
 }
 
-fn check_depthwise(kernels: &[Kernel<Depthwise>], window: Window, multiplier: usize, setting: Setting) {
+fn check_depthwise(
+    kernels: &[(usize, Kernel<Depthwise>)],
+    window: Window,
+    multiplier: usize,
+    setting: Setting,
+) {
     let Window { input, kernel, stride, dilation, pad, .. } = window;
     let n = input[2] * multiplier;
     let k = kernel[0] * kernel[1];
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |tap, o| vec![(o / multiplier, tap * n + o)];
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads };
-    let mut blob = Weights::default();
-    let (weights, bias) = (blob.push(&panels(&weights, n, 8)), blob.push(&panels(&bias, n, 8)));
+    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
     let pad = [pad[0], pad[1]];
-    case.check(kernels, blob, |input, output, epilogue| Depthwise {
-        input,
-        output,
-        kernel,
-        stride,
-        dilation,
-        pad,
-        multiplier,
-        weights,
-        bias,
-        epilogue,
-    });
+    for &(width, kernel_of_width) in kernels {
+        let mut blob = Weights::default();
+        let (weights, bias) = (blob.push(&panels(&weights, n, width)), blob.push(&panels(&bias, n, width)));
+        case.check(&[kernel_of_width], blob, |input, output, epilogue| Depthwise {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            multiplier,
+            weights,
+            bias,
+            epilogue,
+        });
+    }
+}
+
+/// Depthwise kernels with the width of their panels: 16 channels for AVX-512, else 8.
+fn by_width(kernels: Vec<Kernel<Depthwise>>) -> Vec<(usize, Kernel<Depthwise>)> {
+    let width = |name: &str| if name.starts_with("avx512") { 16 } else { 8 };
+    kernels.into_iter().map(|kernel| (width(kernel.0), kernel)).collect()
 }
 
 proptest! {
@@ -245,16 +273,19 @@ proptest! {
 
     #[test]
     fn depthwise_3x3(window in squares(3, 1..=36usize), setting in settings()) {
-        check_depthwise(&kernels!(dwconv2d_f32_9p8c, dwconv2d_f32_9p8c), window, 1, setting);
+        let kernels = by_width(kernels!(dwconv2d_f32_9p8c, dwconv2d_f32_9p8c, dwconv2d_f32_9p16c));
+        check_depthwise(&kernels, window, 1, setting);
     }
 
     #[test]
     fn depthwise_5x5(window in squares(5, 1..=36usize), setting in settings()) {
-        check_depthwise(&kernels!(dwconv2d_f32_25p8c, dwconv2d_f32_25p8c), window, 1, setting);
+        let kernels = by_width(kernels!(dwconv2d_f32_25p8c, dwconv2d_f32_25p8c, dwconv2d_f32_25p16c));
+        check_depthwise(&kernels, window, 1, setting);
     }
 
     #[test]
     fn depthwise(window in windows(1..=20usize), multiplier in 1..=3usize, setting in settings()) {
-        check_depthwise(&kernels!(dwconv2d_f32_generic, dwconv2d_f32_generic), window, multiplier, setting);
+        let kernels = by_width(kernels!(dwconv2d_f32_generic, dwconv2d_f32_generic));
+        check_depthwise(&kernels, window, multiplier, setting);
     }
 }

@@ -14,9 +14,12 @@ use std::ops::Range;
 /// A kernel of any instruction set.
 type Kernel<S> = (&'static str, fn(&mut Memory<'_>, &S, Range<usize>));
 
-/// The portable kernel, and the AVX2 one where the CPU has it.
+/// The portable kernel, and the AVX2 and AVX-512 ones where the CPU has those.
 macro_rules! kernels {
-    ($portable:ident, $avx2:ident) => {{
+    ($portable:ident, $avx2:ident) => {
+        crate::kernels!($portable, $avx2, $avx2)
+    };
+    ($portable:ident, $avx2:ident, $avx512:ident) => {{
         let mut kernels: Vec<crate::Kernel<_>> = Vec::new();
         kernels.push((
             concat!("portable::", stringify!($portable)),
@@ -27,6 +30,14 @@ macro_rules! kernels {
             kernels.push((concat!("avx2::", stringify!($avx2)), |memory, step, rows| {
                 if let Some(cpu) = mobilec_runtime::x86_64::Avx2::detect() {
                     mobilec_runtime::kernels::x86_64::avx2::$avx2(cpu, memory, step, rows);
+                }
+            }));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if mobilec_runtime::x86_64::Avx512::detect().is_some() {
+            kernels.push((concat!("avx512::", stringify!($avx512)), |memory, step, rows| {
+                if let Some(cpu) = mobilec_runtime::x86_64::Avx512::detect() {
+                    mobilec_runtime::kernels::x86_64::avx512::$avx512(cpu, memory, step, rows);
                 }
             }));
         }

@@ -36,7 +36,7 @@ impl Layout {
 }
 
 /// Constants with NaN between them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Weights {
     values: Vec<f32>,
 }

@@ -22,6 +22,10 @@ impl Unit {
     /// AVX2 and FMA: two 256-bit multiply-adds of 4 cycles and two loads a cycle (Zen, Haswell and later).
     pub const AVX2: Self = Self { lanes: 8, fma: 2.0, loads: 2.0, under_way: 8.0 };
 
+    /// AVX-512F: one 512-bit multiply-add of 4 cycles and two loads a cycle (Zen 4, which splits them; Intel's
+    /// servers do two).
+    pub const AVX512: Self = Self { lanes: 16, fma: 1.0, loads: 2.0, under_way: 4.0 };
+
     /// Plain Rust on a target: vectors of four where the CPU multiplies and adds that many at once, without
     /// a fused instruction; else numbers one by one.
     pub fn portable(target: &Target) -> Self {

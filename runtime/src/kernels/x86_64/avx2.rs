@@ -1,10 +1,10 @@
 //! Kernels for AVX2 and FMA: 16 registers of 8 `f32`.
 
-mod detect;
 mod vector;
 
-pub use detect::Avx2;
+pub use super::detect::Avx2;
 
+use super::kernels;
 use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::told;
 use crate::memory::Memory;
@@ -15,21 +15,9 @@ use crate::steps::{
 use core::ops::Range;
 use vector::F32x8;
 
-macro_rules! kernels {
-    ($($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(cpu: Avx2, memory: &mut Memory<'_>, step: &$Step, rows: Range<usize>) {
-            #[target_feature(enable = "avx2,fma")]
-            fn run(cpu: Avx2, memory: &Memory<'_>, step: &$Step, rows: Range<usize>) -> Option<()> {
-                $run(cpu, memory, step, rows)
-            }
-            // SAFETY: the token proves AVX2 and FMA.
-            told(unsafe { run(cpu, memory, step, rows) });
-        }
-    )*};
-}
-
 kernels! {
+    Avx2, "avx2,fma";
+
     /// Pointwise convolution; weights in panels of 16 columns. Tiles of 6 positions × 16 channels: 12 sums,
     /// 2 vectors of weights and 1 broadcast are 15 of 16 registers.
     gemm_f32_6x16: Pointwise = gemm::run::<F32x8, 16, 6>;

@@ -1,0 +1,65 @@
+//! Kernels for AVX-512: 32 registers of 16 `f32`. Weights of matrices are packed as for AVX2.
+
+mod vector;
+
+pub use super::detect::Avx512;
+
+use super::kernels;
+use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::told;
+use crate::memory::Memory;
+use crate::steps::{
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
+    Pool2d,
+};
+use core::ops::Range;
+use vector::F32x16;
+
+kernels! {
+    Avx512, "avx512f";
+
+    /// Pointwise convolution; weights in panels of 16 columns. Tiles of 6 positions × 32 channels: 12 sums,
+    /// 2 vectors of weights and 1 broadcast.
+    gemm_f32_6x32: Pointwise = gemm::run::<F32x16, 16, 6>;
+
+    /// Dense convolution; weights in panels of 16 columns, tiles as of [`gemm_f32_6x32`].
+    conv2d_f32_6x32: Conv2d = conv2d::run::<F32x16, 16, 6>;
+
+    /// Dense convolution of at most 256 elements a sum; weights in panels of 16 columns. Tiles as of
+    /// [`gemm_f32_6x32`].
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16>;
+
+    /// As [`conv2d_f32_stem`], of planes.
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16>;
+
+    /// Convolution in groups; weights row-major.
+    conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;
+
+    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 16 channels. Blocks of 7
+    /// outputs × 16 channels.
+    dwconv2d_f32_9p16c: Depthwise = depthwise::square::<F32x16, 16, 3>;
+
+    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 16 channels.
+    dwconv2d_f32_25p16c: Depthwise = depthwise::square::<F32x16, 16, 5>;
+
+    /// Any depthwise convolution; weights in panels of 16 channels.
+    dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x16, 16>;
+
+    /// Pooling over a window.
+    pool2d_f32: Pool2d = pool::window::<F32x16>;
+
+    /// Mean or maximum over a whole map; its output holds sums until the last row.
+    global_pool_f32: GlobalPool = pool::global::<F32x16>;
+
+    /// An activation by itself.
+    activate_f32: Activate = elementwise::activate::<F32x16>;
+
+    /// An operation on two maps; not the bit operations.
+    combine_f32: Combine = elementwise::combine::<F32x16>;
+
+    /// Each channel times a factor.
+    channel_scale_f32: ChannelScale = elementwise::channel_scale::<F32x16>;
+
+    /// Each channel times a constant plus a constant.
+    channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x16>;
+}

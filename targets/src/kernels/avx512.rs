@@ -1,0 +1,62 @@
+//! Kernels for AVX-512.
+
+use super::Kernel;
+use super::Layout::{self, Panels, RowMajor};
+use super::cost::{self, Unit};
+use super::portable::{grouped_only, one_group, square_3, square_5, stem};
+use crate::Element::F32;
+use crate::Family::{self, *};
+use crate::{Isa, Shape, Target};
+
+/// Every AVX-512 kernel.
+///
+/// Tiles. 6×32: 12 sums, 2 vectors of weights and 1 broadcast. Matrices are packed as for AVX2, so that a module
+/// with both variants holds them once.
+#[rustfmt::skip]
+pub const KERNELS: &[Kernel] = &[
+    row("x86_64::avx512::gemm_f32_6x32",        Pointwise,     [6, 32], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX512, [6, 32], s)),
+    row("x86_64::avx512::conv2d_f32_6x32",      Conv2d,        [6, 32], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX512, [6, 32], s)),
+    row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
+    row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
+    row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),
+    row("x86_64::avx512::dwconv2d_f32_9p16c",    Depthwise,     [7, 16], Panels { nr: 16 },  square_3,     |s, _| cost::square(Unit::AVX512, s)),
+    row("x86_64::avx512::dwconv2d_f32_25p16c",   Depthwise,     [7, 16], Panels { nr: 16 },  square_5,     |s, _| cost::square(Unit::AVX512, s)),
+    row("x86_64::avx512::dwconv2d_f32_generic", Depthwise,     [1, 16], Panels { nr: 16 },  any,          |s, _| cost::by_vector(Unit::AVX512, s)),
+    row("x86_64::avx512::pool2d_f32",           Pool2d,        [1, 16], RowMajor,          any,          |s, _| cost::by_vector(Unit::AVX512, s)),
+    row("x86_64::avx512::global_pool_f32",      GlobalPool,    [1, 16], RowMajor,          any,          elementwise),
+    row("x86_64::avx512::activate_f32",         Activate,      [1, 16], RowMajor,          any,          elementwise),
+    row("x86_64::avx512::combine_f32",          Combine,       [1, 16], RowMajor,          any,          elementwise),
+    row("x86_64::avx512::channel_scale_f32",    ChannelScale,  [1, 16], RowMajor,          any,          elementwise),
+    row("x86_64::avx512::channel_affine_f32",   ChannelAffine, [1, 16], RowMajor,          any,          elementwise),
+];
+
+const fn row(
+    path: &'static str,
+    family: Family,
+    tile: [usize; 2],
+    layout: Layout,
+    refuses: fn(&Shape) -> Option<&'static str>,
+    cycles: fn(&Shape, &Target) -> f64,
+) -> Kernel {
+    Kernel { path, isa: Isa::Avx512, family, element: F32, tile, layout, refuses, cycles }
+}
+
+fn any(_: &Shape) -> Option<&'static str> {
+    None
+}
+
+fn elementwise(shape: &Shape, _: &Target) -> f64 {
+    cost::elementwise(Unit::AVX512, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::avx2;
+    use super::*;
+
+    #[test]
+    fn there_is_a_kernel_for_whatever_avx2_has_one_for() {
+        let same = |(a, b): (&Kernel, &Kernel)| a.family == b.family;
+        assert!(KERNELS.len() == avx2::KERNELS.len() && KERNELS.iter().zip(avx2::KERNELS).all(same));
+    }
+}
