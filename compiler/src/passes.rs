@@ -11,6 +11,7 @@
 
 mod affine;
 mod bias;
+mod codes;
 mod dense;
 mod duplicates;
 mod entry;
@@ -44,6 +45,7 @@ const STAGES: [&[(&str, Pass)]; 3] = [
     &[
         ("fold",       fold::fold),
         ("noop",       noop::remove),
+        ("codes",      codes::unify),
         ("duplicates", duplicates::merge),
         ("spelling",   spelling::unify),
         ("slices",     slices::past_concat),
@@ -56,6 +58,7 @@ const STAGES: [&[(&str, Pass)]; 3] = [
     &[
         ("fold",       fold::fold),
         ("noop",       noop::remove),
+        ("codes",      codes::unify),
         ("duplicates", duplicates::merge),
         ("spelling",   spelling::unify),
         ("reshape",    reshape::simplify),

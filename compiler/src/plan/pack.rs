@@ -1,8 +1,11 @@
 //! The weight blob: constants in the order and packing in which kernels read them.
 
+mod pairs;
+
 use super::request::Packed;
 use mobilec_targets::Layout;
 use std::collections::HashMap;
+use std::iter;
 use std::ops::Range;
 
 /// Collects constants; equal bytes are stored once.
@@ -42,6 +45,22 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::RowMajor) => floats(values),
         (Packed::Matrix { values, k, n }, Layout::Panels { nr }) => floats(&panels(values, *k, *n, nr)),
         (Packed::Channels { values, n, .. }, Layout::Panels { nr }) => floats(&padded(values, *n, nr)),
+        (Packed::Filters { values, k, n, .. }, Layout::Pairs) => shorts(&pairs::filters(values, *k, *n)),
+        (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
+        (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
+            if *wide {
+                shorts(values)
+            } else {
+                values.iter().map(|&v| v as u8).collect()
+            }
+        }
+        (Packed::Words(words), Layout::Pairs) => {
+            let len = words.len().next_multiple_of(pairs::COLUMNS);
+            let padding = iter::repeat_n(0, len - words.len());
+            words.iter().copied().chain(padding).flat_map(i32::to_le_bytes).collect()
+        }
+        (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::Pairs) => floats(values),
     }
 }
 
@@ -61,8 +80,12 @@ fn padded(values: &[f32], n: usize, nr: usize) -> Vec<f32> {
     let width = n.next_multiple_of(nr);
     values
         .chunks(n.max(1))
-        .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, width - row.len())))
+        .flat_map(|row| row.iter().copied().chain(iter::repeat_n(0.0, width - row.len())))
         .collect()
+}
+
+fn shorts(values: &[i16]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {

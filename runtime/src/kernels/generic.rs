@@ -16,5 +16,6 @@ pub mod epilogue;
 pub mod gemm;
 pub mod grouped;
 pub mod pool;
+pub mod requantize;
 pub mod split;
 pub mod window;

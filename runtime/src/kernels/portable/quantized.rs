@@ -1,0 +1,35 @@
+//! Kernels of 8-bit codes in plain Rust, with one weight a byte: what microcontrollers without vectors run.
+
+mod combine;
+mod conv2d;
+mod depthwise;
+mod lookup;
+mod pool;
+mod softmax;
+
+pub use combine::combine_q8;
+pub use conv2d::conv2d_q8;
+pub use depthwise::dwconv2d_q8;
+pub use lookup::lookup_q8;
+pub use pool::pool2d_q8;
+pub use softmax::softmax_q8;
+
+/// An integer weight as it is stored.
+pub(super) trait Weight: crate::memory::Plain {
+    /// Its value.
+    fn value(self) -> i32;
+}
+
+impl Weight for i8 {
+    #[inline(always)]
+    fn value(self) -> i32 {
+        self.into()
+    }
+}
+
+impl Weight for i16 {
+    #[inline(always)]
+    fn value(self) -> i32 {
+        self.into()
+    }
+}
