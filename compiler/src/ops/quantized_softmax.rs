@@ -167,7 +167,8 @@ mod tests {
         for x in [-1.0_f64, -0.25, -0.1, -5.0, -20.0] {
             let fixed = exp((x * f64::from(1 << 26)) as i32);
             let error = (f64::from(fixed) / 2.0_f64.powi(31) - x.exp()).abs();
-            assert!(error < 2e-7, "{x}: {error}");
+            // The polynomial leaves out x^5/120 for |x| ≤ 1/8.
+            assert!(error < 3e-7, "{x}: {error}");
         }
         let input = Quantization { dtype: DType::I8, scale: 0.1, zero_point: 0 };
         let op = QuantizedSoftmax { input };

@@ -106,7 +106,7 @@ pub fn fixed_point(x: i32, factor: i32, shift: i32) -> i32 {
     rounding_shift(high_product(x.wrapping_shl(left), factor), right)
 }
 
-/// `a · b / 2^31`, rounded to nearest; the one product that does not fit is saturated.
+/// `a · b / 2^31`, rounded to nearest, halves up; the one product that does not fit is saturated.
 #[inline(always)]
 pub fn high_product(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
