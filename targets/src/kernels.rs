@@ -158,9 +158,9 @@ pub enum Layout {
     },
     /// Integer weights as `i16` in pairs along the depth, for instructions that multiply two and add the
     /// products. A matrix is in panels of 16 columns, each ⌈k/2⌉×16 pairs; the taps of a depthwise window
-    /// are paired along columns, ⌈kh/2⌉×kw rows of pairs. Of 16 columns those come first that two vectors
-    /// of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns of a last panel stay in
-    /// order. Vectors are padded to a multiple of 16.
+    /// are paired along columns, ⌈kh/2⌉×kw rows of 8 pairs for each 8 channels. Of a panel's columns those
+    /// come first that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns
+    /// of a last panel stay in order. Vectors are padded to a multiple of 16.
     Pairs,
 }
 

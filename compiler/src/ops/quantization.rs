@@ -120,11 +120,12 @@ impl Requantize {
         [factors, shifts].map(|words| Arg::Weights(Packed::Words(words)))
     }
 
-    /// Whether sums up to a magnitude can be scaled by these multipliers without leaving 32 bits.
+    /// Whether sums up to a magnitude can be scaled by these multipliers without leaving 32 bits, on the way
+    /// or as a number of steps.
     pub fn takes(&self, multipliers: &[f64], largest: i64) -> bool {
         let finite = multipliers.iter().all(|&m| (m as f32).is_finite() && m > 0.0);
         let fits = |&m: &f64| match self.rounding {
-            Rounding::Onnx => true,
+            Rounding::Onnx => largest as f64 * m < f64::from(1 << 30),
             Rounding::Tflite => {
                 let shift = FixedPoint::new(m).shift;
                 shift <= 30 && largest.checked_mul(1 << shift.max(0)).is_some_and(|x| x <= i32::MAX.into())

@@ -54,8 +54,13 @@ impl QuantizedBinary {
             (false, Rounding::Onnx) => 2,
             (false, Rounding::Tflite) => 3,
         };
-        // The largest product of codes; the terms of a fixed-point sum are below 2^29, their factors below 1.
-        let largest = if self.product { 255 * 255 } else { 1 << 29 };
+        // The largest product of codes, or code; the terms of a fixed-point sum are below 2^29, their factors
+        // below 1.
+        let largest = match (self.product, self.output.rounding) {
+            (true, _) => 255 * 255,
+            (false, Rounding::Onnx) => 255,
+            (false, Rounding::Tflite) => 1 << 29,
+        };
         let below_one = self.product || self.output.rounding == Rounding::Onnx || self.factors()[2] < 1.0;
         below_one && self.output.takes(&self.factors()[..used], largest)
     }

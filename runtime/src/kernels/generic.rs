@@ -9,6 +9,8 @@
 )]
 
 pub mod activation;
+#[cfg(target_arch = "x86_64")]
+pub mod codes;
 pub mod conv2d;
 pub mod depthwise;
 pub mod elementwise;

@@ -25,13 +25,13 @@ pub fn filters(values: &[i16], k: usize, n: usize) -> Vec<i16> {
     out
 }
 
-/// `[kh·kw, n]` → `[⌈n/16⌉, ⌈kh/2⌉, kw, 16, 2]`
+/// `[kh·kw, n]` → `[⌈n/16⌉·2, ⌈kh/2⌉, kw, 8, 2]`
 pub fn taps(values: &[i16], [kh, kw]: [usize; 2], n: usize) -> Vec<i16> {
     let mut out = Vec::new();
-    for first in (0..n).step_by(COLUMNS) {
+    for first in (0..n.next_multiple_of(COLUMNS)).step_by(COLUMNS / 2) {
         for row in (0..kh).step_by(2) {
             for column in 0..kw {
-                for channel in ORDER.map(|at| first + at) {
+                for channel in first..first + COLUMNS / 2 {
                     let value = |row: usize| {
                         let inside = row < kh && channel < n;
                         if inside { values[(row * kw + column) * n + channel] } else { 0 }
@@ -64,7 +64,8 @@ mod tests {
     fn taps_are_paired_along_columns_and_the_odd_row_with_zeros() {
         let values: Vec<i16> = (0..9).collect();
         let packed = taps(&values, [3, 3], 1);
-        let of_channel_0: Vec<i16> = packed.chunks(32).flat_map(|row| row[..2].to_vec()).collect();
-        assert_eq!(of_channel_0, [0, 3, 1, 4, 2, 5, 6, 0, 7, 0, 8, 0]);
+        let of_channel_0: Vec<i16> = packed.chunks(16).flat_map(|row| row[..2].to_vec()).collect();
+        assert_eq!(of_channel_0[..12], [0, 3, 1, 4, 2, 5, 6, 0, 7, 0, 8, 0]);
+        assert_eq!(of_channel_0[12..], [0; 12]);
     }
 }

@@ -8,6 +8,8 @@ mod pool;
 mod softmax;
 
 pub use combine::combine_q8;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::kernels) use combine::run as combine_one_by_one;
 pub use conv2d::conv2d_q8;
 pub use depthwise::dwconv2d_q8;
 pub use lookup::lookup_q8;

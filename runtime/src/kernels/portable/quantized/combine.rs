@@ -16,7 +16,12 @@ pub fn combine_q8(memory: &mut Memory<'_>, step: &QuantizedCombine, rows: Range<
     told(run(memory, step, rows));
 }
 
-fn run(memory: &Memory<'_>, step: &QuantizedCombine, rows: Range<usize>) -> Option<()> {
+/// As [`combine_q8`], when the step fits the memory.
+pub(in crate::kernels) fn run(
+    memory: &Memory<'_>,
+    step: &QuantizedCombine,
+    rows: Range<usize>,
+) -> Option<()> {
     let pair = Pair::new(memory, step)?;
     same_shape([&step.a, &step.output])?;
     let each = same_shape([&step.a, &step.b]).is_some();
