@@ -169,3 +169,61 @@ networks! {
     fomo: FOMO, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
     imagenet_v1_of_u8: IMAGENET, [is_byte_equal_to_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
 }
+
+/// Top-1 answers on the hundred pictures, against the labels and against the answers that ONNX Runtime gave.
+/// Classes of a network with a background class count one higher.
+#[track_caller]
+fn hundred_pictures(model: &str, arguments: &[&str], hits: usize, background: usize) {
+    let Some(models) = folder("MOBILEC_MODELS") else {
+        return skip(model, "MOBILEC_MODELS names no folder");
+    };
+    let output = std::env::temp_dir().join(format!("mobilec-{model}-{}.npy", std::process::id()));
+    let run = std::process::Command::new(mobilec_tests::command())
+        .arg("run")
+        .arg(models.join(format!("imagenet/{model}.onnx")))
+        .arg("--input")
+        .arg(models.join("imagenet/val100"))
+        .args(["--target", "x86-64-avx2", "--json", "--output"])
+        .arg(&output)
+        .args(arguments)
+        .output()
+        .expect("the command runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let scores = npy(&output).to_f64();
+    let _ = std::fs::remove_file(&output);
+    let found: Vec<usize> =
+        scores.chunks(scores.len() / 100).map(|scores| first_largest(scores) - background).collect();
+    let table = std::fs::read_to_string(models.join("imagenet/val100.csv")).expect("the answers");
+    let column = |name: &str| -> Vec<usize> {
+        let at =
+            table.lines().next().and_then(|head| head.split(',').position(|n| n == name)).expect("a column");
+        let cells = table.lines().skip(1).filter_map(|line| line.split(',').nth(at));
+        cells.map(|cell| cell.parse().expect("a class")).collect()
+    };
+    let equal = |name: &str| found.iter().zip(column(name)).filter(|(a, b)| **a == *b).count();
+    let (right, agreeing) = (equal("label_0_999"), equal(&format!("top1_{model}")));
+    assert!(right.abs_diff(hits) <= 2, "{model}: {right} hits, recorded are {hits}");
+    assert!(agreeing >= 94, "{model}: {agreeing} answers agree with those recorded");
+}
+
+/// The first of equal scores, which codes often are.
+fn first_largest(scores: &[f64]) -> usize {
+    (1..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best })
+}
+
+const PER_PICTURE: [&str; 2] = ["--normalize", "imagenet"];
+
+#[test]
+fn mobilenet_v2_per_channel_knows_what_onnx_runtime_knows() {
+    hundred_pictures("mobilenet_v2_tv_qdq_u8s8_perchannel", &PER_PICTURE, 82, 0);
+}
+
+#[test]
+fn mobilenet_v2_of_qlinear_operators_knows_what_onnx_runtime_knows() {
+    hundred_pictures("mobilenet_v2_tv_qlinear_u8u8_pertensor", &PER_PICTURE, 80, 0);
+}
+
+#[test]
+fn mobilenet_v2_from_tensorflow_knows_what_onnx_runtime_knows() {
+    hundred_pictures("mobilenet_v2_100_224_tf2onnx_qdq", &[], 87, 1);
+}
