@@ -2,8 +2,8 @@
 //! at the ends of their ranges, both roundings, rings and bands.
 
 use crate::{Kernel, kernels};
-use mobilec_runtime::steps::{Codes, Map, Place, QuantizedConv2d, QuantizedDepthwise, Requantize, Rounding};
 use mobilec_runtime::Arena;
+use mobilec_runtime::steps::{Codes, Map, Place, QuantizedConv2d, QuantizedDepthwise, Requantize, Rounding};
 use proptest::prelude::*;
 use std::ops::Range;
 
