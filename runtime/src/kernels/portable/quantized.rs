@@ -1,11 +1,16 @@
 //! Kernels of 8-bit codes in plain Rust, with one weight a byte: what microcontrollers without vectors run.
 
-mod combine;
-mod conv2d;
-mod depthwise;
-mod lookup;
-mod pool;
-mod softmax;
+#![allow(
+    clippy::needless_range_loop,
+    reason = "positions and channels of a tile are indices into several arrays"
+)]
+
+pub(super) mod combine;
+pub(super) mod conv2d;
+pub(super) mod depthwise;
+pub(super) mod lookup;
+pub(super) mod pool;
+pub(super) mod softmax;
 
 pub use combine::combine_q8;
 #[cfg(target_arch = "x86_64")]
@@ -17,7 +22,7 @@ pub use pool::pool2d_q8;
 pub use softmax::softmax_q8;
 
 /// An integer weight as it is stored.
-pub(super) trait Weight: crate::memory::Plain {
+pub(in crate::kernels) trait Weight: crate::memory::Plain {
     /// Its value.
     fn value(self) -> i32;
 }

@@ -21,7 +21,11 @@ pub fn conv2d_q8(memory: &mut Memory<'_>, step: &QuantizedConv2d, rows: Range<us
     told(if step.wide { run::<i16>(memory, step, rows) } else { run::<i8>(memory, step, rows) });
 }
 
-fn run<W: Weight>(memory: &Memory<'_>, step: &QuantizedConv2d, rows: Range<usize>) -> Option<()> {
+pub(in crate::kernels) fn run<W: Weight>(
+    memory: &Memory<'_>,
+    step: &QuantizedConv2d,
+    rows: Range<usize>,
+) -> Option<()> {
     let QuantizedConv2d { input, output, kernel, groups, .. } = step;
     let n = output.channels;
     if *groups == 0 || !n.is_multiple_of(*groups) || !input.channels.is_multiple_of(*groups) {

@@ -18,7 +18,11 @@ pub fn dwconv2d_q8(memory: &mut Memory<'_>, step: &QuantizedDepthwise, rows: Ran
     told(if step.wide { run::<i16>(memory, step, rows) } else { run::<i8>(memory, step, rows) });
 }
 
-fn run<W: Weight>(memory: &Memory<'_>, step: &QuantizedDepthwise, rows: Range<usize>) -> Option<()> {
+pub(in crate::kernels) fn run<W: Weight>(
+    memory: &Memory<'_>,
+    step: &QuantizedDepthwise,
+    rows: Range<usize>,
+) -> Option<()> {
     let QuantizedDepthwise { input, output, kernel, multiplier, .. } = step;
     let n = output.channels;
     if *multiplier == 0 || input.channels.checked_mul(*multiplier)? != n {

@@ -12,7 +12,7 @@ pub fn lookup_q8(memory: &mut Memory<'_>, step: &Lookup, rows: Range<usize>) {
     told(run(memory, step, rows));
 }
 
-fn run(memory: &Memory<'_>, step: &Lookup, rows: Range<usize>) -> Option<()> {
+pub(in crate::kernels) fn run(memory: &Memory<'_>, step: &Lookup, rows: Range<usize>) -> Option<()> {
     same_shape([&step.input, &step.output])?;
     let table: &[u8; 256] = weights(memory, step.table, 256)?.try_into().ok()?;
     let (input, output) =

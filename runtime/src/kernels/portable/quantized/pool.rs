@@ -17,7 +17,7 @@ pub fn pool2d_q8(memory: &mut Memory<'_>, step: &QuantizedPool2d, rows: Range<us
     told(run(memory, step, rows));
 }
 
-fn run(memory: &Memory<'_>, step: &QuantizedPool2d, rows: Range<usize>) -> Option<()> {
+pub(in crate::kernels) fn run(memory: &Memory<'_>, step: &QuantizedPool2d, rows: Range<usize>) -> Option<()> {
     let QuantizedPool2d { input, output, kernel, stride, dilation, pad, .. } = step;
     if input.channels != output.channels {
         return None;

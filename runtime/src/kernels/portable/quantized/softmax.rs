@@ -15,7 +15,7 @@ pub fn softmax_q8(memory: &mut Memory<'_>, step: &QuantizedSoftmax) {
     told(run(memory, step));
 }
 
-pub(super) fn run(memory: &mut Memory<'_>, step: &QuantizedSoftmax) -> Option<()> {
+pub(in crate::kernels) fn run(memory: &mut Memory<'_>, step: &QuantizedSoftmax) -> Option<()> {
     let len = step.rows.checked_mul(step.len)?;
     let (operands, output) = access::result::<u8>(memory, step.output, len)?;
     let input = operands.slice::<u8>(step.input, len)?;
