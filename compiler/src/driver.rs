@@ -6,6 +6,7 @@ use crate::error::{Error, Fault, Result};
 use crate::fusions;
 use crate::graph::{Graph, Phase, verify};
 use crate::onnx::{self, ImportOptions};
+use crate::ops::quantization::Rounding;
 use crate::passes;
 use crate::pixels::Input;
 use crate::plan::{self, Inputs, Objective, Plan, PlanOptions};
@@ -92,6 +93,8 @@ pub struct Options {
     pub inputs: Inputs,
     /// Plan as if floats were of this type: for reports, no module can be made.
     pub assume: Option<DType>,
+    /// How quantised operators round.
+    pub rounding: Rounding,
 }
 
 impl Options {
@@ -106,6 +109,7 @@ impl Options {
             objective: Objective::of(target),
             inputs: Inputs::default(),
             assume: None,
+            rounding: Rounding::default(),
         }
     }
 }
@@ -174,14 +178,29 @@ pub fn network(model: &Model, options: &[(String, String)]) -> Result<(Network, 
     Ok((network, notes))
 }
 
-/// Canonicalises and fuses an imported graph.
+/// Canonicalises and fuses an imported graph; what is quantised rounds by the rule of ONNX.
 ///
 /// # Errors
 ///
 /// Only bugs of ours.
 pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
+    optimize_with(imported, Rounding::default())
+}
+
+/// As [`optimize`]; what is quantised becomes integer operators that round by a rule.
+///
+/// # Errors
+///
+/// Only bugs of ours.
+pub fn optimize_with(imported: &Graph, rounding: Rounding) -> Result<(Graph, Vec<fusions::Note>)> {
     let mut graph = imported.clone();
     let mut notes = passes::canonicalize(&mut graph).map_err(|fault| bug(&graph, fault))?;
+    let quantized = fusions::quantized::fuse(&mut graph, rounding).map_err(|fault| bug(&graph, fault))?;
+    if let (true, fused) = quantized {
+        // Weights that became real numbers are constants now, which more can be done with.
+        notes = passes::canonicalize(&mut graph).map_err(|fault| bug(&graph, fault))?;
+        notes.extend(fused);
+    }
     checked(&graph, Phase::Canonical)?;
     notes.extend(fusions::fuse(&mut graph).map_err(|fault| bug(&graph, fault))?);
     checked(&graph, Phase::Fused)?;
@@ -195,7 +214,7 @@ pub fn optimize(imported: &Graph) -> Result<(Graph, Vec<fusions::Note>)> {
 /// All problems of the first phase that has any.
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (imported, notes) = import(model)?;
-    let (mut fused, fusions) = optimize(&imported)?;
+    let (mut fused, fusions) = optimize_with(&imported, options.rounding)?;
     let Options { target, objective, inputs, assume, .. } = *options;
     if inputs != Inputs::Rows {
         passes::lay_out(&mut fused).map_err(|fault| bug(&fused, fault))?;

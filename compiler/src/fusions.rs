@@ -4,6 +4,8 @@
 //! it does not. The order below is their priority; the list is repeated until nothing fires. A refusal is
 //! reported with its last reason, unless the same nodes were fused after all. Afterwards
 //! [`Phase::Fused`] holds.
+//!
+//! Before all of them, what is quantised becomes integer operators ([`quantized`]).
 
 mod activation;
 mod affine_after_conv;
@@ -11,6 +13,7 @@ mod affine_before_conv;
 mod bias;
 mod channel_scale;
 mod linear;
+pub mod quantized;
 mod residual;
 mod squeeze_excite;
 

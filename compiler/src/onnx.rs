@@ -145,6 +145,33 @@ impl Call<'_> {
         Ok(dtype)
     }
 
+    /// Reads the node as another operator of the standard, of some operator set, on other operands.
+    ///
+    /// # Errors
+    ///
+    /// What that operator says of operands and attributes.
+    pub fn as_operator(
+        &mut self,
+        operator: &str,
+        operands: &[Option<NodeId>],
+        opset: i64,
+    ) -> Result<NodeId, Fault> {
+        let spelling = crate::ops::ONNX.iter().copied().flatten().find(|(name, _)| *name == operator);
+        let (_, import) = spelling.ok_or_else(|| Fault::bug(format!("nothing reads {operator}")))?;
+        let outputs = import(&mut Call {
+            graph: self.graph,
+            name: self.name.clone(),
+            operator: self.operator.clone(),
+            opset,
+            attributes: self.attributes.clone(),
+            outputs: 1,
+            module: self.module.clone(),
+            inputs: operands.to_vec(),
+            notes: self.notes,
+        })?;
+        outputs.first().copied().ok_or_else(|| Fault::bug(format!("{operator} makes nothing")))
+    }
+
     /// Adds an operator under the node's name. Constant operands are folded.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use crate::tensor::TensorType;
 mod compose;
 pub mod epilogue;
 mod expect;
+pub mod quantization;
 pub mod shape;
 pub mod view;
 pub mod window;
@@ -110,6 +111,12 @@ operators! {
     dequantize::Dequantize,
     affine::Affine,
     channel_scale::ChannelScale,
+    // Of 8-bit codes.
+    quantized_layer::QuantizedLayer,
+    quantized_binary::QuantizedBinary,
+    quantized_pool::QuantizedPool,
+    quantized_softmax::QuantizedSoftmax,
+    lookup::Lookup,
     // Along axes.
     reduce::Reduce,
     arg_reduce::ArgReduce,

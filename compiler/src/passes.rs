@@ -11,6 +11,7 @@
 
 mod affine;
 mod bias;
+mod codes;
 mod dense;
 mod duplicates;
 mod entry;
@@ -46,6 +47,7 @@ const STAGES: [&[(&str, Pass)]; 3] = [
     &[
         ("fold",       fold::fold),
         ("noop",       noop::remove),
+        ("codes",      codes::unify),
         ("duplicates", duplicates::merge),
         ("spelling",   spelling::unify),
         ("slices",     slices::past_concat),
@@ -58,6 +60,7 @@ const STAGES: [&[(&str, Pass)]; 3] = [
     &[
         ("fold",       fold::fold),
         ("noop",       noop::remove),
+        ("codes",      codes::unify),
         ("duplicates", duplicates::merge),
         ("spelling",   spelling::unify),
         ("reshape",    reshape::simplify),

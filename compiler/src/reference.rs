@@ -9,7 +9,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 use crate::tensor::{DType, Tensor, TensorType};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements of an [`Array`].
 #[derive(Clone, Debug, PartialEq)]
@@ -149,6 +149,40 @@ pub fn run(graph: &Graph, inputs: &[Array]) -> Result<Trace, Fault> {
         trace.insert(node, value);
     }
     Ok(trace)
+}
+
+/// Whether a graph has operators on 8-bit codes.
+pub fn is_quantized(graph: &Graph) -> bool {
+    graph.order().into_iter().any(|id| on_codes(graph.op(id)))
+}
+
+fn on_codes(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::QuantizedLayer(_)
+            | Op::QuantizedBinary(_)
+            | Op::QuantizedPool(_)
+            | Op::QuantizedSoftmax(_)
+            | Op::Lookup(_)
+    )
+}
+
+/// Nodes whose values emitted code gives to the bit: made from the inputs by operators on codes, by
+/// quantising and back, and by moving elements. What is computed in real numbers is rounded otherwise.
+pub fn exact(graph: &Graph) -> BTreeSet<NodeId> {
+    let mut exact = BTreeSet::new();
+    for id in graph.order() {
+        let itself = match graph.op(id) {
+            Op::Input(_) | Op::Constant(_) | Op::Quantize(_) | Op::Dequantize(_) => true,
+            Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) => true,
+            Op::Concat(_) | Op::Pad(_) => true,
+            op => on_codes(op),
+        };
+        if itself && graph.operands(id).iter().all(|operand| exact.contains(operand)) {
+            exact.insert(id);
+        }
+    }
+    exact
 }
 
 fn given<'a>(graph: &Graph, node: NodeId, inputs: &'a [Array]) -> Result<&'a Array, Fault> {

@@ -8,6 +8,8 @@
 //! they need must be held. Every kernel is a safe function: what a step says is checked against the memory
 //! once per call, in `view`, and a step that does not fit is not executed.
 
+#[cfg(target_arch = "x86_64")]
+mod code_vector;
 mod generic;
 mod vector;
 mod view;

@@ -75,7 +75,7 @@ macro_rules! plain {
         )*
     };
 }
-plain!(f32, i8, u8, i32, i64);
+plain!(f32, i8, u8, i16, i32, i64);
 
 /// The bytes of a network's input.
 pub const fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {

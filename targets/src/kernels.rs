@@ -38,6 +38,12 @@ pub enum Family {
     Fill,
     Gather,
     Interpolate,
+    QuantizedConv2d,
+    QuantizedDepthwise,
+    QuantizedCombine,
+    QuantizedPool2d,
+    QuantizedSoftmax,
+    Lookup,
 }
 
 impl Family {
@@ -54,7 +60,12 @@ impl Family {
             | Self::Combine
             | Self::ChannelScale
             | Self::ChannelAffine
-            | Self::Cast => true,
+            | Self::Cast
+            | Self::QuantizedConv2d
+            | Self::QuantizedDepthwise
+            | Self::QuantizedCombine
+            | Self::QuantizedPool2d
+            | Self::Lookup => true,
             Self::ConvTranspose2d
             | Self::MatMul
             | Self::Unary
@@ -70,7 +81,8 @@ impl Family {
             | Self::Copy
             | Self::Fill
             | Self::Gather
-            | Self::Interpolate => false,
+            | Self::Interpolate
+            | Self::QuantizedSoftmax => false,
         }
     }
 }
@@ -147,6 +159,12 @@ pub enum Layout {
         /// Columns of a panel.
         nr: usize,
     },
+    /// Integer weights as `i16` in pairs along the depth, for instructions that multiply two and add the
+    /// products. A matrix is in panels of 16 columns, each ⌈k/2⌉×16 pairs; the taps of a depthwise window
+    /// are paired along columns, ⌈kh/2⌉×kw rows of 8 pairs for each 8 channels. Of a panel's columns those
+    /// come first that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns
+    /// of a last panel stay in order. Vectors are padded to a multiple of 16.
+    Pairs,
 }
 
 /// One kernel.

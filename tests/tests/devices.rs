@@ -1,4 +1,5 @@
-//! The digits network on other CPUs under QEMU: the portable module, with the host's answers bit by bit.
+//! The digits network on other CPUs under QEMU: the portable module, in floats and quantised, with the host's
+//! answers bit by bit.
 //!
 //! Needs `tests/cross/setup.sh`; `MOBILEC_CROSS_ENV` names the file of settings that it writes.
 
@@ -9,12 +10,19 @@ use mobilec_tests::emitted::{compile, npy, open, run, target};
 use mobilec_tests::{here, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-/// Writes the portable module of the digits network to a folder of its own.
-fn module(inputs: Inputs) -> PathBuf {
-    let folder = here().join("../target/devices").join(format!("{inputs:?}").to_lowercase());
+/// The network in floats.
+const FLOAT: &str = "digits";
+/// The same on 8-bit codes.
+const INT8: &str = "digits_int8";
+
+/// Writes the portable module of a digits network to a folder of its own.
+fn module(network: &str, inputs: Inputs) -> PathBuf {
+    let folder = format!("{network}_{inputs:?}").to_lowercase();
+    let folder = here().join("../target/devices").join(folder);
     std::fs::create_dir_all(&folder).expect("a folder");
-    let model = open(&here().join("digits/digits.onnx"), &[]);
+    let model = open(&here().join(format!("digits/{network}.onnx")), &[]);
     let plain = Options::new(target("portable"), "digits");
     let options = match inputs {
         Inputs::Borrowed => plain,
@@ -28,8 +36,8 @@ fn module(inputs: Inputs) -> PathBuf {
 }
 
 /// Ten scores for each picture, from this machine.
-fn host_scores() -> Vec<Vec<u32>> {
-    let compiled = compile(&open(&here().join("digits/digits.onnx"), &[]), "portable");
+fn host_scores(network: &str, target: &str) -> Vec<Vec<u32>> {
+    let compiled = compile(&open(&here().join(format!("digits/{network}.onnx")), &[]), target);
     let pixels = npy(&here().join("digits/inputs.npy")).to_f32();
     let values: Vec<f32> = pixels.iter().map(|v| v / 255.0).collect();
     let outputs = run(&compiled, Tensor::from_f32([40, 1, 28, 28], &values).bytes());
@@ -50,7 +58,11 @@ fn device_scores(text: &str) -> Vec<Vec<u32>> {
         .collect()
 }
 
-fn check(device: &str, inputs: Inputs) {
+/// Programs of one device are built and run in one folder, one after the other.
+static FOLDERS: Mutex<()> = Mutex::new(());
+
+fn check(device: &str, network: &str, inputs: Inputs) {
+    let _alone = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(env) = std::env::var_os("MOBILEC_CROSS_ENV").filter(|env| Path::new(env).exists()) else {
         return skip(device, "MOBILEC_CROSS_ENV names no file; run tests/cross/setup.sh");
     };
@@ -59,7 +71,7 @@ fn check(device: &str, inputs: Inputs) {
         .arg(&env)
         .arg(if inputs == Inputs::Rows { "rows" } else { "" })
         .current_dir(here().join(device))
-        .env("MOBILEC_MODULE_DIR", module(inputs))
+        .env("MOBILEC_MODULE_DIR", module(network, inputs))
         // The settings of the cargo and rustup that run this test are not the device's.
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
@@ -70,20 +82,44 @@ fn check(device: &str, inputs: Inputs) {
         .expect("sh runs");
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{device}: {}\n{text}\n{errors}", output.status);
-    assert_eq!(device_scores(&text), host_scores(), "{device}: {text}");
+    assert_eq!(device_scores(&text), host_scores(network, "portable"), "{device}: {text}");
 }
 
 #[test]
 fn cortex_m4_gives_the_hosts_scores() {
-    check("firmware", Inputs::Borrowed);
+    check("firmware", FLOAT, Inputs::Borrowed);
 }
 
 #[test]
 fn cortex_m4_gives_the_hosts_scores_row_by_row() {
-    check("firmware", Inputs::Rows);
+    check("firmware", FLOAT, Inputs::Rows);
 }
 
 #[test]
 fn aarch64_gives_the_hosts_scores() {
-    check("aarch64", Inputs::Borrowed);
+    check("aarch64", FLOAT, Inputs::Borrowed);
+}
+
+#[test]
+fn cortex_m4_gives_the_hosts_int8_scores() {
+    check("firmware", INT8, Inputs::Borrowed);
+}
+
+#[test]
+fn aarch64_gives_the_hosts_int8_scores() {
+    check("aarch64", INT8, Inputs::Borrowed);
+}
+
+#[test]
+fn every_instruction_set_of_this_machine_gives_the_same_int8_scores() {
+    let portable = host_scores(INT8, "portable");
+    if std::env::consts::ARCH == "x86_64" {
+        assert_eq!(host_scores(INT8, "x86-64-avx2"), portable);
+    }
+    let labels = (0..10).flat_map(|class| [class; 4]);
+    let right = portable.iter().zip(labels).filter(|(scores, label)| {
+        let scores: Vec<f32> = scores.iter().map(|&bits| f32::from_bits(bits)).collect();
+        (0..10).all(|other| scores[other] <= scores[*label])
+    });
+    assert!(right.count() >= 38, "in floats it is 39 of 40");
 }

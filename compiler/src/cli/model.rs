@@ -5,6 +5,7 @@ use mobilec::build::unknown_target;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
+use mobilec::ops::quantization::Rounding;
 use mobilec::plan::{Inputs, Objective};
 use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
@@ -104,6 +105,18 @@ pub struct PlanArguments {
     /// Take the picture row by row, as it comes from a camera, instead of whole
     #[arg(long)]
     input_rows: bool,
+    /// How int8 operators round: onnx (in single precision, halves to even), or tflite (in fixed point, as
+    /// TensorFlow Lite's reference kernels and CMSIS-NN)
+    #[arg(long, default_value = "onnx", value_name = "RULE", value_parser = rounding)]
+    pub rounding: Rounding,
+}
+
+fn rounding(text: &str) -> std::result::Result<Rounding, String> {
+    match text {
+        "onnx" => Ok(Rounding::Onnx),
+        "tflite" => Ok(Rounding::Tflite),
+        _ => Err("it takes onnx or tflite".into()),
+    }
 }
 
 impl PlanArguments {
@@ -131,7 +144,7 @@ impl PlanArguments {
     pub fn options(&self, target: &'static Target, name: &str) -> Result<Options> {
         let options = Options::new(target, name);
         let objective = self.objective()?.unwrap_or(options.objective);
-        Ok(Options { objective, inputs: self.inputs(), ..options })
+        Ok(Options { objective, inputs: self.inputs(), rounding: self.rounding, ..options })
     }
 
     /// The same arguments as words of a command line.
@@ -140,6 +153,9 @@ impl PlanArguments {
         for (given, flag) in [(self.layer_by_layer, " --layer-by-layer"), (self.input_rows, " --input-rows")]
         {
             words += if given { flag } else { "" };
+        }
+        if self.rounding == Rounding::Tflite {
+            words += " --rounding tflite";
         }
         words
     }

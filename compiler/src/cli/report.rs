@@ -41,7 +41,7 @@ impl Report {
         let source = self.model.open()?;
         if self.graph {
             let (imported, _) = driver::import(&source)?;
-            let (fused, fusions) = driver::optimize(&imported)?;
+            let (fused, fusions) = driver::optimize_with(&imported, self.plan.rounding)?;
             let notes = fusions.iter().filter(|_| self.explain).map(|note| format!("{note}\n"));
             return super::print(&notes.chain([fused.text()]).collect::<String>());
         }

@@ -3,8 +3,10 @@
 use super::{ModuleOptions, format, names, runtime_path};
 use crate::ops::activation::Activation;
 use crate::ops::epilogue::Epilogue;
+use crate::ops::quantization::{Requantize, Rounding};
 use crate::plan::request::{Arg, MapShape, Operand, Rows};
 use crate::plan::{Bands, BufferId, Layer, Plan, Region, Space, Step};
+use crate::tensor::DType;
 use mobilec_targets::{Arch, Isa};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -93,6 +95,7 @@ fn imports(plan: &Plan, at: usize, isa: Isa, functions: &[TokenStream]) -> Token
 const STEP_NAMES: &[&str] = &[
     "Activation",
     "BinaryOp",
+    "Codes",
     "CompareOp",
     "Element",
     "Epilogue",
@@ -100,6 +103,7 @@ const STEP_NAMES: &[&str] = &[
     "Place",
     "Pooling",
     "ReduceOp",
+    "Requantize",
     "UnaryOp",
 ];
 
@@ -295,6 +299,8 @@ impl Emit<'_> {
             }
             Arg::Path(path) => runtime_path(path),
             Arg::Activation(activation) => activation_tokens(*activation),
+            Arg::Codes { signed, zero_point } => codes_tokens(*signed, *zero_point),
+            Arg::Requantize(requantize) => requantize_tokens(requantize),
             Arg::Epilogue(epilogue, residual) => {
                 let residual = residual.map(|(position, shape)| {
                     let id = buffer(&Operand::Input(position));
@@ -407,6 +413,21 @@ fn epilogue_tokens(epilogue: &Epilogue, residual: Option<TokenStream>) -> TokenS
         None => quote! { Epilogue::new(#activation) },
         Some(map) if epilogue.after == Activation::Identity => quote! { Epilogue::add(#activation, #map) },
         Some(map) => quote! { Epilogue { activation: #activation, residual: Some(#map), after: #after } },
+    }
+}
+
+fn codes_tokens(signed: bool, zero_point: i32) -> TokenStream {
+    let (name, zero_point) =
+        (format_ident!("{}", if signed { "i8" } else { "u8" }), literal_i64(zero_point.into()));
+    quote! { Codes::#name(#zero_point) }
+}
+
+fn requantize_tokens(requantize: &Requantize) -> TokenStream {
+    let codes = codes_tokens(requantize.to.dtype == DType::I8, requantize.to.zero_point);
+    let [lo, hi] = requantize.range.map(|bound| literal_i64(bound.into()));
+    match requantize.rounding {
+        Rounding::Onnx => quote! { Requantize::onnx(#codes, [#lo, #hi]) },
+        Rounding::Tflite => quote! { Requantize::tflite(#codes, [#lo, #hi]) },
     }
 }
 

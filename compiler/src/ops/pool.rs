@@ -35,6 +35,17 @@ pub enum Pooling {
     AveragePadded,
 }
 
+impl Pooling {
+    /// Its name in the runtime's steps.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Max => "Pooling::Max",
+            Self::Average => "Pooling::Average",
+            Self::AveragePadded => "Pooling::AveragePadded",
+        }
+    }
+}
+
 impl Operator for Pool2d {
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Fault> {
         expect::floats("a pool", operands, 1..=1)?;
@@ -109,7 +120,7 @@ impl Pool2d {
     }
 
     /// The positions inside the map that output `at` reads.
-    fn pixels(&self, at: [usize; 2], input: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    pub(super) fn pixels(&self, at: [usize; 2], input: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
         let window = self.window;
         let inside = move |axis: usize| {
             (0..window.kernel[axis]).filter_map(move |tap| window.tap(axis, at[axis], tap, input[axis]))
@@ -121,11 +132,6 @@ impl Pool2d {
         let [input, output] =
             [&site.operands[0], site.output].map(|ty| MapShape::nhwc(&ty.shape).image(image));
         let Window { kernel, stride, dilation, pad } = self.window;
-        let pooling = match self.pooling {
-            Pooling::Max => "Pooling::Max",
-            Pooling::Average => "Pooling::Average",
-            Pooling::AveragePadded => "Pooling::AveragePadded",
-        };
         Request {
             family: Family::Pool2d,
             dtype: DType::F32,
@@ -143,7 +149,7 @@ impl Pool2d {
                 ("stride", Arg::Usizes(stride.to_vec())),
                 ("dilation", Arg::Usizes(dilation.to_vec())),
                 ("pad", Arg::Usizes(pad.to_vec())),
-                ("pooling", Arg::Path(pooling)),
+                ("pooling", Arg::Path(self.pooling.path())),
             ],
             rows: Rows::of(&self.window),
             in_place: false,

@@ -1,7 +1,13 @@
 //! `saturate(round_half_even(x / scale) + zero_point)`. Operands: input, scale (scalar or `[C]`), zero point of the result's type.
+//!
+//! ONNX's operators on codes are read here too, as what they mean between the two directions.
+
+mod integer;
+mod operators;
 
 use super::Operator;
 use super::cast::element;
+use super::dequantize::Dequantize;
 use super::shape::{self, Split};
 use crate::error::Fault;
 use crate::graph::NodeId;
@@ -11,8 +17,24 @@ use crate::reference::Array;
 use crate::tensor::{DType, Tensor, TensorType};
 use mobilec_targets::{Family, Shape};
 
-/// `QuantizeLinear`.
-pub const ONNX: &[Spelling] = &[("QuantizeLinear", import)];
+/// `QuantizeLinear`, and every operator on codes.
+pub const ONNX: &[Spelling] = &[
+    ("QuantizeLinear", import),
+    ("DynamicQuantizeLinear", integer::dynamic),
+    ("ConvInteger", integer::conv),
+    ("MatMulInteger", integer::matmul),
+    ("QLinearConv", operators::conv),
+    ("QLinearMatMul", operators::matmul),
+    ("com.microsoft::QGemm", operators::gemm),
+    ("com.microsoft::QLinearAdd", |call| operators::binary(call, "Add")),
+    ("com.microsoft::QLinearMul", |call| operators::binary(call, "Mul")),
+    ("com.microsoft::QLinearAveragePool", |call| operators::pool(call, "AveragePool")),
+    ("com.microsoft::QLinearGlobalAveragePool", |call| operators::pool(call, "GlobalAveragePool")),
+    ("com.microsoft::QLinearConcat", operators::concat),
+    ("com.microsoft::QLinearSigmoid", |call| operators::unary(call, "Sigmoid", 13)),
+    ("com.microsoft::QLinearLeakyRelu", |call| operators::unary(call, "LeakyRelu", 13)),
+    ("com.microsoft::QLinearSoftmax", operators::softmax),
+];
 
 fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
     let to = match call.attributes.int_or("output_dtype", 0)? {
@@ -26,22 +48,34 @@ fn import(call: &mut Call<'_>) -> Result<Vec<NodeId>, Fault> {
 /// Input, scale and zero point, which is 0 of a type where there is none; and the axis, 0 where the
 /// input has no axis of that number and one scale. Shared with the way back.
 pub(super) fn operands(call: &mut Call<'_>, missing: DType) -> Result<([NodeId; 3], usize), Fault> {
-    let (input, scale) = (call.input(0)?, call.input(1)?);
+    let input = call.input(0)?;
+    let operands = operands_at(call, input, [1, 2], missing)?;
+    let axis = match call.ty(operands[1]).elements() {
+        1 => 0,
+        _ => shape::axis(call.attributes.int_or("axis", 1)?, call.ty(input).rank())?,
+    };
+    Ok((operands, axis))
+}
+
+/// A value with the scale and the zero point at these positions of the call.
+fn operands_at(
+    call: &mut Call<'_>,
+    value: NodeId,
+    [scale_at, zero_at]: [usize; 2],
+    missing: DType,
+) -> Result<[NodeId; 3], Fault> {
+    let scale = call.input(scale_at)?;
     if call.attributes.int_or("block_size", 0)? != 0 || call.ty(scale).rank() > 1 {
         let message = format!("scales {}: quantisation in blocks", call.ty(scale));
         return Err(Fault::unsupported(message).help("quantise per tensor or per channel"));
     }
-    call.constant(1, "the scale")?;
-    call.constant(2, "the zero point")?;
-    let zero_point = call.optional(2).unwrap_or_else(|| {
+    call.constant(scale_at, "the scale")?;
+    call.constant(zero_at, "the zero point")?;
+    let zero_point = call.optional(zero_at).unwrap_or_else(|| {
         let zeros = Array::zeros(&TensorType::new(missing, call.ty(scale).shape));
         call.emit_constant(Tensor::from(&zeros))
     });
-    let axis = match call.ty(scale).elements() {
-        1 => 0,
-        _ => shape::axis(call.attributes.int_or("axis", 1)?, call.ty(input).rank())?,
-    };
-    Ok(([input, scale, zero_point], axis))
+    Ok([value, scale, zero_point])
 }
 
 /// `saturate(round_half_even(x / scale) + zero_point)`. Operands: input, scale (scalar or `[C]`), zero point of the result's type.

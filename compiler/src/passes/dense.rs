@@ -26,12 +26,18 @@ fn product(graph: &mut Graph, id: NodeId) -> Result<bool, Fault> {
     let Op::MatMul(_) = graph.op(id) else { return Ok(false) };
     let operands = graph.operands(id);
     let [x, weight] = operands[..] else { return Ok(false) };
-    let matrix = graph.tensor(weight).is_some() && graph.ty(weight).rank() == 2;
+    let matrix = is_fixed(graph, weight) && graph.ty(weight).rank() == 2;
     if !matrix || graph.ty(x).rank() == 0 || graph.ty(x).dtype != DType::F32 {
         return Ok(false);
     }
     let new = graph.add_like(id, Dense { epilogue: Default::default() }, &operands)?;
     replace_if_equal(graph, id, new)
+}
+
+/// Whether a value is a constant, as real numbers or as codes.
+fn is_fixed(graph: &Graph, id: NodeId) -> bool {
+    let codes = matches!(graph.op(id), Op::Dequantize(_));
+    graph.tensor(id).is_some() || codes && graph.operands(id).iter().all(|&n| graph.tensor(n).is_some())
 }
 
 /// `[B,M,K] · [1,K,N] → [1,B·M,K] · [1,K,N]`: one product instead of one a batch.

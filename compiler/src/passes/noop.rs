@@ -67,7 +67,12 @@ fn repeats_first(graph: &Graph, id: NodeId, first: NodeId, second: Option<NodeId
         | Op::ChannelScale(_)
         | Op::ArgReduce(_)
         | Op::Softmax(_)
-        | Op::LayerNorm(_) => false,
+        | Op::LayerNorm(_)
+        | Op::QuantizedLayer(_)
+        | Op::QuantizedBinary(_)
+        | Op::QuantizedPool(_)
+        | Op::QuantizedSoftmax(_)
+        | Op::Lookup(_) => false,
     }
 }
 

@@ -79,7 +79,12 @@ fn sunk_operands(graph: &Graph, id: NodeId, operands: &[NodeId]) -> Option<Vec<N
         | Op::Gather(_)
         | Op::Expand(_)
         | Op::Pad(_)
-        | Op::Interpolate(_) => false,
+        | Op::Interpolate(_)
+        | Op::QuantizedLayer(_)
+        | Op::QuantizedBinary(_)
+        | Op::QuantizedPool(_)
+        | Op::QuantizedSoftmax(_)
+        | Op::Lookup(_) => false,
     };
     sinks.then(|| std::iter::once(x).chain(operands.iter().skip(1).copied()).collect())
 }

@@ -31,6 +31,7 @@ pub fn narrowed(packed: &Packed, layout: Layout) -> Vec<u8> {
     let bytes = pack(packed, layout);
     match packed {
         Packed::Raw(_) | Packed::Channels { taps: 1, .. } => bytes,
+        Packed::Filters { .. } | Packed::Taps { .. } | Packed::Words(_) => bytes,
         Packed::Matrix { .. } | Packed::Channels { .. } => {
             bytes.chunks_exact(DType::F32.bytes()).map(|value| value[3]).collect()
         }

@@ -1,8 +1,11 @@
 //! The weight blob: constants in the order and packing in which kernels read them.
 
+mod pairs;
+
 use super::request::Packed;
 use mobilec_targets::Layout;
 use std::collections::HashMap;
+use std::iter;
 use std::ops::Range;
 
 /// Collects constants; equal bytes are stored once.
@@ -44,6 +47,22 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Channels { values, taps, n }, Layout::Panels { nr }) => {
             floats(&panels(values, *taps, *n, nr))
         }
+        (Packed::Filters { values, k, n, .. }, Layout::Pairs) => shorts(&pairs::filters(values, *k, *n)),
+        (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
+        (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
+            if *wide {
+                shorts(values)
+            } else {
+                values.iter().map(|&v| v as u8).collect()
+            }
+        }
+        (Packed::Words(words), Layout::Pairs) => {
+            let len = words.len().next_multiple_of(pairs::COLUMNS);
+            let padding = iter::repeat_n(0, len - words.len());
+            words.iter().copied().chain(padding).flat_map(i32::to_le_bytes).collect()
+        }
+        (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::Pairs) => floats(values),
     }
 }
 
@@ -56,6 +75,10 @@ fn panels(values: &[f32], k: usize, n: usize, nr: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+fn shorts(values: &[i16]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {

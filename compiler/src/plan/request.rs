@@ -6,6 +6,7 @@
 
 use crate::error::Fault;
 use crate::ops::epilogue::Epilogue;
+use crate::ops::quantization::Requantize;
 use crate::ops::window::Window;
 use crate::tensor::{DType, Tensor, TensorType};
 use mobilec_targets::{Family, Shape};
@@ -170,6 +171,15 @@ pub enum Arg {
     Path(&'static str),
     /// `Activation`
     Activation(crate::ops::activation::Activation),
+    /// `Codes`
+    Codes {
+        /// Whether they are `i8`; else `u8`.
+        signed: bool,
+        /// The code of 0.
+        zero_point: i32,
+    },
+    /// `Requantize`
+    Requantize(Requantize),
     /// `Epilogue`; the operand is the residual's position where there is one.
     Epilogue(Epilogue, Option<(usize, MapShape)>),
 }
@@ -196,6 +206,32 @@ pub enum Packed {
         /// Channels.
         n: usize,
     },
+    /// Integer weights of a convolution: `n` output channels of `k` values each. `i8`, or `i16` where
+    /// `wide` says so or the kernel's layout.
+    Filters {
+        /// `n`·`k` values.
+        values: Vec<i16>,
+        /// Depth.
+        k: usize,
+        /// Output channels.
+        n: usize,
+        /// Whether some value does not fit into `i8`.
+        wide: bool,
+    },
+    /// Integer weights of a depthwise convolution, tap after tap: `[kh·kw, n]`, stored as
+    /// [`Packed::Filters`].
+    Taps {
+        /// `kh`·`kw`·`n` values.
+        values: Vec<i16>,
+        /// Height and width of the kernel.
+        kernel: [usize; 2],
+        /// Channels.
+        n: usize,
+        /// Whether some value does not fit into `i8`.
+        wide: bool,
+    },
+    /// One 32-bit word a channel, padded with zeros to the kernel's tile width.
+    Words(Vec<i32>),
     /// Bytes as they are.
     Raw(Vec<u8>),
 }

@@ -1,5 +1,7 @@
 //! The AVX2 kernels, and their portable twins in the last column.
 
+mod codes;
+
 use core::arch::x86_64::*;
 use mobilec_runtime::kernels::{portable, x86_64::avx2};
 use mobilec_runtime::steps::*;
@@ -17,6 +19,7 @@ pub fn main() {
     bench.pointwise(cpu);
     bench.depthwise(cpu);
     bench.others(cpu);
+    bench.layers_of_codes(cpu);
 }
 
 /// Memory for one layer at a time.

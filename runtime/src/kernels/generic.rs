@@ -9,6 +9,8 @@
 )]
 
 pub mod activation;
+#[cfg(target_arch = "x86_64")]
+pub mod codes;
 pub mod conv2d;
 pub mod depthwise;
 pub mod elementwise;
@@ -16,6 +18,7 @@ pub mod epilogue;
 pub mod gemm;
 pub mod grouped;
 pub mod pool;
+pub mod requantize;
 pub mod split;
 pub mod stem;
 pub mod window;

@@ -25,6 +25,7 @@ mod interpolate;
 mod layer_norm;
 mod matmul;
 mod quantize;
+mod quantized;
 mod reduce;
 mod select;
 mod softmax;
@@ -51,6 +52,9 @@ pub use interpolate::interpolate_f32;
 pub use layer_norm::layer_norm_f32;
 pub use matmul::matmul_f32;
 pub use quantize::quantize_f32;
+#[cfg(target_arch = "x86_64")]
+pub(super) use quantized::combine_one_by_one;
+pub use quantized::{combine_q8, conv2d_q8, dwconv2d_q8, lookup_q8, pool2d_q8, softmax_q8};
 pub use reduce::{reduce_f32, reduce_i8, reduce_i32, reduce_i64, reduce_u8};
 pub use select::{select_b1, select_b4, select_b8};
 pub use softmax::softmax_f32;

@@ -10,7 +10,7 @@ macro_rules! kernels {
         pub fn $name(cpu: $Token, memory: &mut Memory<'_>, step: &$Step, rows: Range<usize>) {
             #[target_feature(enable = $features)]
             fn run(cpu: $Token, memory: &Memory<'_>, step: &$Step, rows: Range<usize>) -> Option<()> {
-                $run(cpu, memory, step, rows)
+                $run(cpu.into(), memory, step, rows)
             }
             // SAFETY: the token proves the features.
             told(unsafe { run(cpu, memory, step, rows) });

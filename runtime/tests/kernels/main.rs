@@ -2,6 +2,7 @@
 //! that hold less than the map, processed band by band, and bytes around everything that must stay as they
 //! are.
 
+mod codes;
 mod convolution;
 mod elementwise;
 mod pooling;

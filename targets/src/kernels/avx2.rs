@@ -1,17 +1,18 @@
 //! Kernels for AVX2 and FMA.
 
 use super::Kernel;
-use super::Layout::{self, Panels, RowMajor};
+use super::Layout::{self, Pairs, Panels, RowMajor};
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
-use crate::Element::F32;
+use crate::Element::{F32, I8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
 
 /// Every AVX2 kernel.
 ///
 /// Tiles. 6×16: 12 sums, 2 vectors of weights and 1 broadcast are 15 of 16 registers. Depthwise: up to 7
-/// outputs of 8 channels, 3 or 5 taps and an input are at most 13.
+/// outputs of 8 channels, 3 or 5 taps and an input are at most 13. Codes: 6×16 sums, 2 vectors of weights, 1
+/// broadcast and 1 product are 16; depthwise, 4 outputs of 16 channels are 8 sums beside 2 vectors of pairs.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
@@ -28,6 +29,10 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::combine_f32",          Combine,       [1, 8],  RowMajor,          any,          elementwise),
     row("x86_64::avx2::channel_scale_f32",    ChannelScale,  [1, 8],  RowMajor,          any,          elementwise),
     row("x86_64::avx2::channel_affine_f32",   ChannelAffine, [1, 8],  RowMajor,          any,          elementwise),
+    codes("x86_64::avx2::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
+    codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx2::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx2::combine_q8",         QuantizedCombine,   [1, 8],  any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
 ];
 
 const fn row(
@@ -39,6 +44,25 @@ const fn row(
     cycles: fn(&Shape, &Target) -> f64,
 ) -> Kernel {
     Kernel { path, isa: Isa::Avx2, family, element: F32, tile, layout, refuses, cycles }
+}
+
+/// A kernel of 8-bit codes.
+const fn codes(
+    path: &'static str,
+    family: Family,
+    tile: [usize; 2],
+    refuses: fn(&Shape) -> Option<&'static str>,
+    cycles: fn(&Shape, &Target) -> f64,
+) -> Kernel {
+    Kernel { path, isa: Isa::Avx2, family, element: I8, tile, layout: Pairs, refuses, cycles }
+}
+
+/// What a convolution of codes takes: a tile of windows must fit the block that is laid out at once.
+pub fn one_block(shape: &Shape) -> Option<&'static str> {
+    match (one_group(shape), shape.k <= 4096) {
+        (None, false) => Some("only windows of up to 4096 codes"),
+        (refusal, _) => refusal,
+    }
 }
 
 fn any(_: &Shape) -> Option<&'static str> {

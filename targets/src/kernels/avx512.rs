@@ -1,10 +1,11 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Panels, RowMajor};
+use super::Layout::{self, Pairs, Panels, RowMajor};
+use super::avx2::one_block;
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
-use crate::Element::F32;
+use crate::Element::{F32, I8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
 
@@ -28,6 +29,10 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::combine_f32",          Combine,       [1, 16], RowMajor,          any,          elementwise),
     row("x86_64::avx512::channel_scale_f32",    ChannelScale,  [1, 16], RowMajor,          any,          elementwise),
     row("x86_64::avx512::channel_affine_f32",   ChannelAffine, [1, 16], RowMajor,          any,          elementwise),
+    codes("x86_64::avx512::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
+    codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],  any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
 ];
 
 const fn row(
@@ -39,6 +44,17 @@ const fn row(
     cycles: fn(&Shape, &Target) -> f64,
 ) -> Kernel {
     Kernel { path, isa: Isa::Avx512, family, element: F32, tile, layout, refuses, cycles }
+}
+
+/// A kernel of 8-bit codes.
+const fn codes(
+    path: &'static str,
+    family: Family,
+    tile: [usize; 2],
+    refuses: fn(&Shape) -> Option<&'static str>,
+    cycles: fn(&Shape, &Target) -> f64,
+) -> Kernel {
+    Kernel { path, isa: Isa::Avx512, family, element: I8, tile, layout: Pairs, refuses, cycles }
 }
 
 fn any(_: &Shape) -> Option<&'static str> {

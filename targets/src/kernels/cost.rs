@@ -111,6 +111,34 @@ pub fn by_vector(unit: Unit, shape: &Shape) -> f64 {
     shape.m as f64 * vectors * (shape.k as f64 * (1.0 / unit.fma + 2.0) + unit.finish(1))
 }
 
+/// A matrix product of codes in tiles of `tile` positions × columns by multiply-adds of pairs: a product and an
+/// addition for each vector of sums and pair, at three vector instructions a cycle; widening the windows; and a
+/// dozen instructions for 16 codes.
+pub fn matrix_of_codes(tile: [usize; 2], shape: &Shape) -> f64 {
+    let panels = shape.n.div_ceil(tile[1]) as f64;
+    let pairs = shape.k.div_ceil(2) as f64;
+    let products = tiles(shape.m, tile[0], |height| {
+        let vectors = 2 * height;
+        panels
+            * (pairs * ((2 * vectors) as f64 / 3.0).max((height + 2) as f64 / 2.0)
+                + 5.0 * vectors as f64
+                + 10.0)
+    });
+    products + (shape.m * shape.k.div_ceil(16)) as f64 * 2.0
+}
+
+/// A depthwise convolution of codes by a square kernel in steps of four outputs of a row.
+pub fn square_of_codes(shape: &Shape) -> f64 {
+    let [rows, taps] = shape.kernel;
+    let pairs = rows.div_ceil(2);
+    let vectors = shape.n.div_ceil(16) as f64;
+    let line = tiles(shape.width.min(shape.m), 4, |outputs| {
+        let columns = outputs.saturating_sub(1) * shape.stride[1] + taps;
+        (columns * (rows * 2 + pairs * 2) + outputs * taps * pairs * 4) as f64 / 3.0 + outputs as f64 * 6.0
+    });
+    vectors * line * shape.m as f64 / shape.width.min(shape.m).max(1) as f64
+}
+
 /// A load, an operation and a store for each vector; what is left over goes one by one.
 pub fn elementwise(unit: Unit, shape: &Shape) -> f64 {
     let each =

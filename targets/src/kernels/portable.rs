@@ -81,6 +81,12 @@ pub const KERNELS: &[Kernel] = &[
     plain("portable::gather_b4",        Gather,      F32,  elements),
     plain("portable::gather_b8",        Gather,      I64,  elements),
     plain("portable::interpolate_f32",  Interpolate, F32,  elements),
+    plain("portable::conv2d_q8",        QuantizedConv2d,    I8, integer_macs),
+    plain("portable::dwconv2d_q8",      QuantizedDepthwise, I8, integer_macs),
+    plain("portable::combine_q8",       QuantizedCombine,   I8, functions),
+    plain("portable::pool2d_q8",        QuantizedPool2d,    I8, integer_macs),
+    plain("portable::softmax_q8",       QuantizedSoftmax,   I8, functions),
+    plain("portable::lookup_q8",        Lookup,             I8, elements),
 ];
 
 /// A kernel of the fast families. Constants are packed as for AVX2, so that a module with both variants holds
@@ -170,6 +176,11 @@ fn elements(shape: &Shape, _: &Target) -> f64 {
 /// A range reduction and a polynomial: some 20 operations an element.
 fn functions(shape: &Shape, _: &Target) -> f64 {
     20.0 * shape.macs() as f64
+}
+
+/// A multiplication and an addition of integers, and some 20 operations to scale, round and clamp a sum.
+fn integer_macs(shape: &Shape, _: &Target) -> f64 {
+    2.0 * shape.macs() as f64 + 20.0 * (shape.m * shape.n) as f64
 }
 
 /// A multiplication and an addition.

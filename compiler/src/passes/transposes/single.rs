@@ -69,7 +69,12 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         | Op::ChannelScale(_)
         | Op::Reshape(_)
         | Op::Transpose(_)
-        | Op::Concat(_) => None,
+        | Op::Concat(_)
+        | Op::QuantizedLayer(_)
+        | Op::QuantizedBinary(_)
+        | Op::QuantizedPool(_)
+        | Op::QuantizedSoftmax(_)
+        | Op::Lookup(_) => None,
     }
 }
 

@@ -60,6 +60,11 @@ fn copy_row<T: Plain>(
                 *y = input.at(from + i * stride)?;
             }
         }
+        [1, stride] if stride > 0 => {
+            let places = result.get_mut(to..)?.iter_mut().step_by(stride.unsigned_abs());
+            // The reach of the view holds a place for every element.
+            places.zip(input.row(from, len)?).for_each(|(y, &x)| *y = x);
+        }
         [from_stride, to_stride] => {
             for i in 0..len as isize {
                 *result.get_mut(to.checked_add_signed(i * to_stride)?)? = input.at(from + i * from_stride)?;

@@ -56,6 +56,33 @@ impl Draw {
         Map { place: self.place(), height, width, channels, rows }
     }
 
+    /// Most maps are of one shape, so that steps fit.
+    fn map_like(&mut self, map: Map) -> Map {
+        if self.number().is_multiple_of(8) { self.map() } else { Map { place: self.place(), ..map } }
+    }
+
+    fn codes(&mut self) -> Codes {
+        let zero_point = self.pick([0, 0, 0, 3, 3, 127, 127, 0, 0, -128, 300, i32::MIN]);
+        Codes { signed: self.pick([false, true]), zero_point }
+    }
+
+    fn requantize(&mut self) -> Requantize {
+        Requantize {
+            rounding: self.pick([Rounding::Onnx, Rounding::Tflite]),
+            codes: self.codes(),
+            range: self.pick([
+                [0, 127],
+                [0, 100],
+                [1, 2],
+                [0, 3],
+                [0, 127],
+                [-128, 127],
+                [5, 3],
+                [i32::MIN, i32::MAX],
+            ]),
+        }
+    }
+
     fn offset(&mut self) -> usize {
         if self.number().is_multiple_of(8) { self.size() } else { 24 + self.size() % 4 * 8 }
     }
@@ -280,4 +307,94 @@ fn products() {
         activation: Activation::Identity,
     };
     check(conv, conv_transpose::run);
+}
+
+#[test]
+fn codes() {
+    let conv = |draw: &mut Draw| QuantizedConv2d {
+        input: draw.map(),
+        output: draw.map(),
+        kernel: [draw.pick([1, 1, 1, 2, 2, 2, usize::MAX]), draw.pick([1, 2])],
+        stride: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), draw.pick([1, 2])],
+        dilation: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), 1],
+        pad: [draw.pick([0, 0, 1, 1, usize::MAX]), draw.pick([0, 1])],
+        groups: draw.pick([1, 1, 1, 1, 2, 0]),
+        wide: draw.pick([false, true]),
+        weights: draw.offset(),
+        bias: draw.offset(),
+        multipliers: draw.offset(),
+        shifts: draw.offset(),
+        codes: draw.codes(),
+        requantize: draw.requantize(),
+    };
+    check(conv, |memory, step| quantized::conv2d::run::<i8>(memory, step, 0..step.output.height.min(4)));
+    let depthwise = |draw: &mut Draw| {
+        let input = draw.map();
+        QuantizedDepthwise {
+            input,
+            output: draw.map_like(input),
+            kernel: [draw.pick([1, 1, 1, 2, 2, 2, usize::MAX]), draw.pick([1, 2])],
+            stride: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), draw.pick([1, 2])],
+            dilation: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), 1],
+            pad: [draw.pick([0, 0, 1, 1, usize::MAX]), draw.pick([0, 1])],
+            multiplier: draw.pick([1, 1, 1, 2, 0]),
+            wide: draw.pick([false, true]),
+            weights: draw.offset(),
+            bias: draw.offset(),
+            multipliers: draw.offset(),
+            shifts: draw.offset(),
+            codes: draw.codes(),
+            requantize: draw.requantize(),
+        }
+    };
+    check(depthwise, |memory, step| {
+        quantized::depthwise::run::<i16>(memory, step, 0..step.output.height.min(4))
+    });
+    let combine = |draw: &mut Draw| {
+        let a = draw.map();
+        QuantizedCombine {
+            a,
+            b: draw.map_like(a),
+            output: draw.map_like(a),
+            product: draw.pick([false, true]),
+            multipliers: draw.offset(),
+            shifts: draw.offset(),
+            a_codes: draw.codes(),
+            b_codes: draw.codes(),
+            requantize: draw.requantize(),
+        }
+    };
+    check(combine, |memory, step| quantized::combine::run(memory, step, 0..step.output.height.min(4)));
+    let pool = |draw: &mut Draw| {
+        let input = draw.map();
+        QuantizedPool2d {
+            input,
+            output: draw.map_like(input),
+            kernel: [draw.pick([1, 1, 1, 2, 2, 2, usize::MAX]), draw.pick([1, 2])],
+            stride: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), draw.pick([1, 2])],
+            dilation: [draw.pick([1, 1, 1, 2, 2, usize::MAX]), 1],
+            pad: [draw.pick([0, 0, 1, 1, usize::MAX]), draw.pick([0, 1]), draw.size(), draw.size()],
+            pooling: draw.pick([Pooling::Max, Pooling::Average, Pooling::AveragePadded]),
+            ratio: draw.pick([1.0, 0.0, f32::NAN, f32::INFINITY]),
+            codes: draw.codes(),
+            requantize: draw.requantize(),
+        }
+    };
+    check(pool, |memory, step| quantized::pool::run(memory, step, 0..step.output.height.min(4)));
+    let lookup = |draw: &mut Draw| {
+        let input = draw.map();
+        Lookup { input, output: draw.map_like(input), table: draw.pick([0, 8, 16, 600]) }
+    };
+    check(lookup, |memory, step| quantized::lookup::run(memory, step, 0..step.output.height.min(4)));
+    let softmax = |draw: &mut Draw| QuantizedSoftmax {
+        input: draw.place(),
+        output: draw.place(),
+        rows: draw.size(),
+        len: draw.size(),
+        factor: draw.pick([1 << 30, 0, i32::MAX, i32::MIN]),
+        shift: draw.pick([0, 5, 31, u32::MAX]),
+        least: draw.pick([-100, 0, i32::MIN]),
+        signed: draw.pick([false, true]),
+    };
+    check(softmax, quantized::softmax::run);
 }

@@ -2,7 +2,6 @@
 
 use super::channels::{Scaled, map};
 use crate::kernels::told;
-use crate::math::round_ties_even;
 use crate::memory::Memory;
 use crate::steps::{Element, Quantize};
 
@@ -24,11 +23,18 @@ pub(super) fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
     }
 }
 
-/// The quotient is an integer; only one whose sum with the zero point is small is not clamped, and that
-/// is exact in `i32`.
+/// Clamped before it is rounded, which gives the same since the bounds are integers, and keeps the number so
+/// small that adding 1.5 · 2^23 rounds it, halves to even, to the integer in its lowest bits.
 #[inline(always)]
 fn saturate(x: f32, scale: f32, zero_point: i32, lo: i32, hi: i32) -> i32 {
-    (round_ties_even(x / scale) as i32).saturating_add(zero_point).clamp(lo, hi)
+    const INTEGERS: f32 = 12_582_912.0;
+    let zero_point = zero_point.clamp(lo, hi);
+    let [least, most] = [lo, hi].map(|code| (code - zero_point) as f32);
+    let steps = x / scale;
+    let steps = if steps.is_nan() { 0.0 } else { steps };
+    let steps = if steps < least { least } else { steps };
+    let steps = if steps > most { most } else { steps };
+    (steps + INTEGERS).to_bits().cast_signed() - INTEGERS.to_bits().cast_signed() + zero_point
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Kernels for AVX2 and FMA: 16 registers of 8 `f32`.
 
+pub(super) mod codes;
 mod vector;
 
 pub use super::detect::Avx2;
 
 use super::kernels;
-use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
-    Pool2d,
+    Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
 };
+use codes::I32x8;
 use core::ops::Range;
 use vector::F32x8;
 
@@ -62,4 +64,17 @@ kernels! {
 
     /// Each channel times a constant plus a constant.
     channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x8>;
+
+    /// Convolution of codes, one group; weights in pairs. Tiles of 6 positions × 16 channels: 12 sums, 2
+    /// vectors of weights, 1 broadcast and 1 product are 16 registers.
+    conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
+
+    /// Depthwise convolution of codes, 3×3, column strides of 1 or 2, no dilation; weights in pairs.
+    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3, 2>;
+
+    /// Depthwise convolution of codes, 5×5, column strides of 1 or 2, no dilation; weights in pairs.
+    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5, 3>;
+
+    /// Sums and products of codes by the rule of ONNX.
+    combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
 }

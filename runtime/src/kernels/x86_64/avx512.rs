@@ -4,13 +4,14 @@ mod vector;
 
 pub use super::detect::Avx512;
 
+use super::avx2::codes::I32x8;
 use super::kernels;
-use crate::kernels::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
-    Pool2d,
+    Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
 };
 use core::ops::Range;
 use vector::F32x16;
@@ -62,4 +63,16 @@ kernels! {
 
     /// Each channel times a constant plus a constant.
     channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x16>;
+
+    /// As AVX2's, 256 bits at a time.
+    conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
+
+    /// As AVX2's, 256 bits at a time.
+    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3, 2>;
+
+    /// As AVX2's, 256 bits at a time.
+    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5, 3>;
+
+    /// As AVX2's, 256 bits at a time.
+    combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
 }

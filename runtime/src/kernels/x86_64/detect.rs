@@ -36,6 +36,12 @@ token! {
     Avx512, ["avx512f", "avx2", "fma"], has_avx512
 }
 
+impl From<Avx512> for Avx2 {
+    fn from(_: Avx512) -> Self {
+        Self(())
+    }
+}
+
 const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;

@@ -1,0 +1,107 @@
+//! Kernels of 8-bit codes on the layers of MobileNetV2; 100 % is the peak of single-precision multiply-adds.
+
+use super::{BIAS, Bench, INPUT, OUTPUT, map};
+use mobilec_runtime::kernels::{portable, x86_64::avx2};
+use mobilec_runtime::steps::*;
+use mobilec_runtime::x86_64::Avx2;
+
+const END: Requantize = Requantize::onnx(Codes::u8(0), [0, 255]);
+
+impl Bench {
+    pub fn layers_of_codes(&mut self, cpu: Avx2) {
+        #[rustfmt::skip]
+        let layers: [(usize, usize, usize, usize, usize); 15] = [
+            (224, 3, 32, 3, 2), (112, 32, 16, 1, 1), (112, 16, 96, 1, 1),
+            (56, 96, 24, 1, 1), (56, 24, 144, 1, 1), (56, 144, 24, 1, 1),
+            (28, 144, 32, 1, 1), (28, 32, 192, 1, 1),
+            (14, 64, 384, 1, 1), (14, 384, 64, 1, 1), (14, 576, 96, 1, 1),
+            (7, 160, 960, 1, 1), (7, 960, 320, 1, 1), (7, 320, 1280, 1, 1), (1, 1280, 1000, 1, 1),
+        ];
+        for (size, c, n, kernel, stride) in layers {
+            let out = size.div_ceil(stride);
+            let step = QuantizedConv2d {
+                input: map(INPUT, [size, size, c]),
+                output: map(OUTPUT, [out, out, n]),
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                dilation: [1; 2],
+                pad: [kernel / 2; 2],
+                groups: 1,
+                wide: false,
+                weights: 0,
+                bias: BIAS,
+                multipliers: BIAS,
+                shifts: BIAS,
+                codes: Codes::u8(128),
+                requantize: END,
+            };
+            self.run(
+                &format!("codes {kernel}×{kernel} {size}×{size} {c} → {n}"),
+                out * out * kernel * kernel * c * n,
+                cpu,
+                |memory| avx2::conv2d_q8_6x16(cpu, memory, &step, 0..out),
+                |memory| portable::conv2d_q8(memory, &step, 0..out),
+            );
+        }
+        for (size, c, kernel, stride) in [
+            (112, 32, 3, 1),
+            (112, 96, 3, 2),
+            (56, 144, 3, 1),
+            (28, 192, 3, 1),
+            (14, 576, 3, 1),
+            (14, 576, 3, 2),
+            (7, 960, 3, 1),
+            (28, 120, 5, 1),
+        ] {
+            let out = usize::div_ceil(size, stride);
+            let step = QuantizedDepthwise {
+                input: map(INPUT, [size, size, c]),
+                output: map(OUTPUT, [out, out, c]),
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                dilation: [1; 2],
+                pad: [kernel / 2; 2],
+                multiplier: 1,
+                wide: false,
+                weights: 0,
+                bias: BIAS,
+                multipliers: BIAS,
+                shifts: BIAS,
+                codes: Codes::u8(128),
+                requantize: END,
+            };
+            self.run(
+                &format!("codes depthwise {kernel}×{kernel} s{stride} {size}×{size} {c}"),
+                out * out * c * kernel * kernel,
+                cpu,
+                |memory| {
+                    if kernel == 3 {
+                        avx2::dwconv2d_q8_9p16c(cpu, memory, &step, 0..out);
+                    } else {
+                        avx2::dwconv2d_q8_25p16c(cpu, memory, &step, 0..out);
+                    }
+                },
+                |memory| portable::dwconv2d_q8(memory, &step, 0..out),
+            );
+        }
+        let maps = [INPUT, OUTPUT].map(|at| map(at, [56, 56, 24]));
+        let step = QuantizedCombine {
+            a: maps[0],
+            b: maps[0],
+            output: maps[1],
+            product: false,
+            multipliers: BIAS,
+            shifts: BIAS,
+            a_codes: Codes::u8(128),
+            b_codes: Codes::u8(128),
+            requantize: END,
+        };
+        self.run(
+            "codes add 56×56 24 (elements)",
+            56 * 56 * 24 / 2,
+            cpu,
+            |memory| avx2::combine_q8(cpu, memory, &step, 0..56),
+            |memory| portable::combine_q8(memory, &step, 0..56),
+        );
+    }
+}

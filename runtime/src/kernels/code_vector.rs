@@ -1,0 +1,139 @@
+//! Vectors of 32-bit sums of 8-bit codes: what the algorithms on codes need from an instruction set.
+//!
+//! Codes are widened to 16 bits and multiplied in pairs whose products are added in 32 bits, which is exact:
+//! two products of a number up to 255 and one of 9 bits stay far below 2^31, and nothing saturates. Sums of 16
+//! channels are two vectors in *narrowing order*: channels 0–3 and 8–11, then 4–7 and 12–15, which is the
+//! order in which 128-bit lanes are unpacked and packed.
+//!
+//! As with [`Vector`](super::vector::Vector), a value proves the instruction set, and everything is inlined
+//! into the function that instantiates the algorithm.
+
+use super::vector::Task;
+
+/// What becomes of a number of steps by the rule of ONNX: the part that is the same for all channels.
+///
+/// Numbers of steps below 2^31 in magnitude, which the compiler promises, become 32-bit integers, then 16-bit
+/// and 8-bit ones with saturation, the zero point between; so all that is left to clamp is what an activation
+/// leaves of the 256 codes.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// The zero point, as a number from 0 to 255.
+    pub zero: i16,
+    /// Least and greatest number from 0 to 255 that is stored.
+    pub range: [u8; 2],
+    /// What makes such a number the byte of a code.
+    pub flip: u8,
+}
+
+/// Channels that are handled at a time.
+pub const CHANNELS: usize = 16;
+
+/// Eight sums of 32 bits.
+pub trait CodeVector: Copy {
+    /// Proof that the CPU has the instructions.
+    type Isa: Copy;
+
+    /// Eight pairs of 16-bit numbers.
+    type Pairs: Copy;
+
+    /// Runs a task in a function of its own, as [`Vector::apart`](super::vector::Vector::apart).
+    fn apart(isa: Self::Isa, task: impl Task);
+
+    /// The next eight sums in memory.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 8 elements.
+    unsafe fn load(isa: Self::Isa, from: *const i32) -> Self;
+
+    /// 16 words in narrowing order.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 16 elements.
+    unsafe fn load_narrowing(isa: Self::Isa, from: *const i32) -> [Self; 2];
+
+    /// # Safety
+    ///
+    /// `to` must be writable for 8 elements.
+    unsafe fn store(self, to: *mut i32);
+
+    /// The next eight pairs in memory.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 16 elements.
+    unsafe fn pairs(isa: Self::Isa, from: *const i16) -> Self::Pairs;
+
+    /// The next pair in memory, eight times.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 2 elements.
+    unsafe fn pair(isa: Self::Isa, from: *const i16) -> Self::Pairs;
+
+    /// self + the sums of the products of pairs
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs) -> Self;
+
+    /// Stores 16 codes as 16-bit numbers from 0 to 255.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable, and `to` writable, for 16 elements.
+    unsafe fn widen(isa: Self::Isa, from: *const u8, flip: u8, to: *mut i16);
+
+    /// Pairs of the numbers of two positions, eight channels of each.
+    ///
+    /// # Safety
+    ///
+    /// Each must be readable for 8 elements.
+    unsafe fn positions(isa: Self::Isa, from: [*const u8; 2], flip: u8) -> Self::Pairs;
+
+    /// Pairs of the numbers of eight channels of one position and zeros.
+    ///
+    /// # Safety
+    ///
+    /// It must be readable for 8 elements.
+    unsafe fn position(isa: Self::Isa, from: *const u8, flip: u8) -> Self::Pairs;
+
+    /// Stores the codes of 16 sums in narrowing order, which count in units of `multipliers` steps.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be writable for 16 elements.
+    unsafe fn requantize(sums: [Self; 2], multipliers: [Self; 2], bounds: &Bounds, to: *mut u8);
+
+    /// Stores the codes of eight sums of the same channels, in order, at each of two places.
+    ///
+    /// # Safety
+    ///
+    /// Each must be writable for 8 elements.
+    unsafe fn requantize_two(sums: [Self; 2], multipliers: Self, bounds: &Bounds, to: [*mut u8; 2]);
+
+    /// Stores the codes of up to 8 sums in order.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be writable for `lanes` elements, up to 8.
+    unsafe fn requantize_half(self, multipliers: Self, bounds: &Bounds, to: *mut u8, lanes: usize);
+
+    /// Eight codes less a zero point, times a factor, in single precision; as words.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 8 elements.
+    unsafe fn steps(isa: Self::Isa, from: *const u8, flip: u8, zero: i32, factor: f32) -> Self;
+
+    /// self + b, of words in single precision.
+    fn add_steps(self, b: Self) -> Self;
+
+    /// self · b, of words in single precision.
+    fn multiply_steps(self, b: Self) -> Self;
+
+    /// Stores the codes of eight numbers of steps in single precision.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be writable for 8 elements.
+    unsafe fn store_steps(self, bounds: &Bounds, to: *mut u8);
+}

@@ -1,0 +1,142 @@
+//! Windows of codes laid out as rows of a matrix of 16-bit numbers.
+//!
+//! Runs of a window that lie behind one another are widened 16 codes at a time, whatever their length: what is
+//! written too much belongs to the next run, which is written later. Only at the end of a row of the map are
+//! codes taken one by one, so that nothing outside it is read.
+
+use crate::kernels::code_vector::CodeVector;
+use crate::kernels::generic::requantize::{flip, zero_byte};
+use crate::kernels::generic::window::Axis;
+use crate::kernels::view::CodeSource;
+use crate::memory::Memory;
+use crate::steps::QuantizedConv2d;
+
+/// Numbers that a step of 16 may write behind the end.
+pub const SLACK: usize = 16;
+
+/// The windows of a convolution of one group.
+pub struct Windows<'m> {
+    step: &'m QuantizedConv2d,
+    axes: [Axis; 2],
+    input: CodeSource<'m>,
+    zero: i16,
+    /// Numbers of a window, without the one that makes them even.
+    pub depth: usize,
+    is_point: bool,
+}
+
+impl<'m> Windows<'m> {
+    pub fn new(memory: &'m Memory<'_>, step: &'m QuantizedConv2d) -> Option<Self> {
+        let QuantizedConv2d { input, output, kernel, stride, dilation, pad, .. } = step;
+        let (inputs, outputs) = ([input.height, input.width], [output.height, output.width]);
+        let depth = kernel[0].checked_mul(kernel[1])?.checked_mul(input.channels)?;
+        let is_point = *kernel == [1, 1] && *stride == [1, 1] && *pad == [0, 0] && inputs == outputs;
+        Some(Self {
+            step,
+            axes: Axis::both(*kernel, *stride, *dilation, *pad, inputs, outputs)?,
+            input: CodeSource::new(memory, input)?,
+            zero: zero_byte(step.codes)?.into(),
+            depth,
+            is_point: is_point && depth > 0,
+        })
+    }
+
+    /// Lays out the windows of `count` positions from `first` on, which are counted along rows, one every
+    /// `stride` numbers.
+    ///
+    /// # Safety
+    ///
+    /// The positions must be in the output. `to` must be writable for `count · stride + SLACK` elements, and
+    /// `stride` be the depth or one more.
+    #[inline(always)]
+    pub unsafe fn lay<V: CodeVector>(
+        &self,
+        isa: V::Isa,
+        first: usize,
+        count: usize,
+        stride: usize,
+        to: *mut i16,
+    ) {
+        let width = self.step.output.width;
+        let (mut y, mut x) = (first / width, first % width);
+        let mut done = 0;
+        while done < count {
+            let positions = (count - done).min(width - x);
+            // SAFETY: the caller's.
+            unsafe {
+                let to = to.add(done * stride);
+                if self.is_point && stride == self.depth {
+                    self.run::<V>(isa, y, x * stride, positions * stride, to);
+                } else {
+                    for at in 0..positions {
+                        let to = to.add(at * stride);
+                        self.window::<V>(isa, y, x + at, to);
+                        if stride > self.depth {
+                            *to.add(self.depth) = 0;
+                        }
+                    }
+                }
+            }
+            done += positions;
+            (y, x) = (y + 1, 0);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn window<V: CodeVector>(&self, isa: V::Isa, y: usize, x: usize, mut to: *mut i16) {
+        let QuantizedConv2d { input, kernel: [kh, kw], dilation, .. } = self.step;
+        let c = input.channels;
+        let first = self.axes[1].first(x);
+        let whole = dilation[1] == 1 && *kw <= input.width && first <= input.width - kw;
+        for ky in 0..*kh {
+            let row = self.axes[0].position(y, ky);
+            // SAFETY: runs lie in the map; the caller vouches for the room.
+            unsafe {
+                if row >= input.height {
+                    fill(to, self.zero, kw * c);
+                } else if whole {
+                    self.run::<V>(isa, row, first * c, kw * c, to);
+                } else {
+                    for kx in 0..*kw {
+                        let column = self.axes[1].position(x, kx);
+                        let to = to.add(kx * c);
+                        if column < input.width {
+                            self.run::<V>(isa, row, column * c, c, to);
+                        } else {
+                            fill(to, self.zero, c);
+                        }
+                    }
+                }
+                to = to.add(kw * c);
+            }
+        }
+    }
+
+    /// `len` codes of a row from `at` on.
+    #[inline(always)]
+    unsafe fn run<V: CodeVector>(&self, isa: V::Isa, row: usize, at: usize, len: usize, to: *mut i16) {
+        let flip = flip(self.step.codes);
+        let from = self.input.row(row);
+        let end = self.input.row_len();
+        let mut done = 0;
+        // SAFETY: 16 codes are read only where the row has them.
+        unsafe {
+            while done < len && at + done + 16 <= end {
+                V::widen(isa, from.add(at + done), flip, to.add(done));
+                done += 16;
+            }
+            while done < len {
+                *to.add(done) = (*from.add(at + done) ^ flip).into();
+                done += 1;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn fill(to: *mut i16, value: i16, len: usize) {
+    for i in 0..len {
+        // SAFETY: the caller's.
+        unsafe { *to.add(i) = value };
+    }
+}

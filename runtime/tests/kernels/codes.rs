@@ -1,0 +1,410 @@
+//! Convolutions of 8-bit codes, bit by bit: random layers over the whole grid of windows, zero points and weights
+//! at the ends of their ranges, both roundings, rings and bands.
+
+use crate::{Kernel, kernels};
+use mobilec_runtime::Arena;
+use mobilec_runtime::steps::{Codes, Map, Place, QuantizedConv2d, QuantizedDepthwise, Requantize, Rounding};
+use proptest::prelude::*;
+use std::ops::Range;
+
+/// Bytes of the arena; every layer fits.
+const BYTES: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    pad: [usize; 2],
+    output: [usize; 2],
+    channels: usize,
+    /// Output channels.
+    n: usize,
+    groups: usize,
+    codes: Codes,
+    to: Requantize,
+    /// Weights of 9 bits.
+    wide: bool,
+    /// Weights and codes at the ends of their ranges only.
+    extreme: bool,
+    band: usize,
+    spare: usize,
+    seed: u64,
+}
+
+fn codes() -> impl Strategy<Value = Codes> {
+    (any::<bool>(), prop_oneof![Just(0), Just(255), 0..=255])
+        .prop_map(|(signed, zero)| Codes { signed, zero_point: if signed { zero - 128 } else { zero } })
+}
+
+fn requantize() -> impl Strategy<Value = Requantize> {
+    (codes(), any::<bool>(), prop_oneof![Just([0, 255]), [0..=255, 0..=255]]).prop_map(
+        |(codes, tflite, [a, b])| {
+            let least = if codes.signed { -128 } else { 0 };
+            let range = [a.min(b) + least, a.max(b) + least];
+            let rounding = if tflite { Rounding::Tflite } else { Rounding::Onnx };
+            Requantize { rounding, codes, range }
+        },
+    )
+}
+
+fn layers(depthwise: bool) -> impl Strategy<Value = Layer> {
+    let side = prop_oneof![3 => Just(1), 4 => Just(3), 1 => Just(5), 2 => 1..=5_usize];
+    let window = (
+        prop_oneof![2 => side.prop_map(|k| [k, k]), 1 => [1..=4_usize, 1..=4]],
+        [1..=3_usize, 1..=3],
+        prop_oneof![3 => Just([1, 1]), 1 => [1..=2_usize, 1..=2]],
+        [0..=3_usize, 0..=3],
+    );
+    let size = ([1..=9_usize, 1..=17], prop_oneof![1..=40_usize, Just(8), Just(16), Just(32)], 1..=40_usize);
+    let groups = prop_oneof![3 => Just(1), 1 => 1..=3_usize];
+    let ends = (codes(), requantize(), any::<bool>(), prop::bool::weighted(0.2));
+    (window, size, groups, ends, (1..=9_usize, 0..=2_usize, any::<u64>())).prop_map(
+        move |(window, (output, channels, n), groups, (codes, to, wide, extreme), (band, spare, seed))| {
+            let (kernel, stride, dilation, pad) = window;
+            let multiplier = groups;
+            let (channels, n, groups) = if depthwise {
+                (channels, channels * multiplier, multiplier)
+            } else {
+                (channels.next_multiple_of(groups), n.next_multiple_of(groups), groups)
+            };
+            Layer {
+                kernel,
+                stride,
+                dilation,
+                pad,
+                output,
+                channels,
+                n,
+                groups,
+                codes,
+                to,
+                wide,
+                extreme,
+                band,
+                spare,
+                seed,
+            }
+        },
+    )
+}
+
+/// A generator of numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn between(&mut self, lo: i32, hi: i32, extreme: bool) -> i32 {
+        if extreme {
+            return if self.below(2) == 0 { lo } else { hi };
+        }
+        lo + self.below((hi - lo + 1) as u64) as i32
+    }
+}
+
+impl Layer {
+    /// Rows and columns of the input, all of whose positions some tap may read.
+    fn input(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let reach = (self.output[axis] - 1) * self.stride[axis]
+                + (self.kernel[axis] - 1) * self.dilation[axis]
+                + 1;
+            reach.saturating_sub(self.pad[axis]).max(1)
+        })
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Inputs of a sum.
+    fn depth(&self, depthwise: bool) -> usize {
+        if depthwise { self.taps() } else { self.taps() * self.channels / self.groups }
+    }
+}
+
+/// What a layer reads, and the weights `[n, depth]`.
+struct Constants {
+    weights: Vec<i32>,
+    bias: Vec<i32>,
+    multipliers: Vec<i32>,
+    shifts: Vec<i32>,
+    input: Vec<u8>,
+}
+
+impl Constants {
+    fn new(layer: &Layer, depthwise: bool) -> Self {
+        let mut draw = Draw(layer.seed | 1);
+        let depth = layer.depth(depthwise);
+        let limits = if layer.wide { [-255, 255] } else { [-128, 127] };
+        let weights =
+            (0..layer.n * depth).map(|_| draw.between(limits[0], limits[1], layer.extreme)).collect();
+        let bias = (0..layer.n).map(|_| draw.between(-50_000, 50_000, layer.extreme)).collect();
+        // Factors from 1 down to 2^-14 of a step.
+        let exponents: Vec<i32> = (0..layer.n).map(|_| -(draw.below(14) as i32)).collect();
+        let mantissas: Vec<i32> = (0..layer.n).map(|_| (1 << 30) + draw.below(1 << 30) as i32).collect();
+        let tflite = layer.to.rounding == Rounding::Tflite;
+        let real = |(m, e): (&i32, &i32)| (*m as f32 / (1_u32 << 31) as f32 * 2.0_f32.powi(*e)).to_bits();
+        let multipliers = if tflite {
+            mantissas.clone()
+        } else {
+            mantissas.iter().zip(&exponents).map(|pair| real(pair).cast_signed()).collect()
+        };
+        let [height, width] = layer.input();
+        let byte = |draw: &mut Draw| draw.between(0, 255, layer.extreme) as u8;
+        let input = (0..height * width * layer.channels).map(|_| byte(&mut draw)).collect();
+        Self { weights, bias, multipliers, shifts: exponents, input }
+    }
+
+    /// The layer by its definition, in 64 bits.
+    fn expected(&self, layer: &Layer, depthwise: bool) -> Vec<u8> {
+        let mut result = Vec::new();
+        for y in 0..layer.output[0] {
+            for x in 0..layer.output[1] {
+                for o in 0..layer.n {
+                    let sum = i64::from(self.bias[o]) + self.sum(layer, depthwise, [y, x], o);
+                    result.push(self.code(layer, sum, o));
+                }
+            }
+        }
+        result
+    }
+
+    fn sum(&self, layer: &Layer, depthwise: bool, [y, x]: [usize; 2], o: usize) -> i64 {
+        let [height, width] = layer.input();
+        let (first, per_tap) = if depthwise {
+            (o / layer.groups, 1)
+        } else {
+            let per_group = layer.channels / layer.groups;
+            (o / (layer.n / layer.groups) * per_group, per_group)
+        };
+        let mut sum = 0;
+        for tap in 0..layer.taps() {
+            let (ky, kx) = (tap / layer.kernel[1], tap % layer.kernel[1]);
+            let row = (y * layer.stride[0] + ky * layer.dilation[0]).checked_sub(layer.pad[0]);
+            let column = (x * layer.stride[1] + kx * layer.dilation[1]).checked_sub(layer.pad[1]);
+            let (Some(row), Some(column)) = (row, column) else { continue };
+            if row >= height || column >= width {
+                continue;
+            }
+            for i in 0..per_tap {
+                let byte = self.input[(row * width + column) * layer.channels + first + i];
+                let code = if layer.codes.signed { i32::from(byte as i8) } else { i32::from(byte) };
+                let weight = self.weights[o * layer.depth(depthwise) + tap * per_tap + i];
+                sum += i64::from(code - layer.codes.zero_point) * i64::from(weight);
+            }
+        }
+        sum
+    }
+
+    fn code(&self, layer: &Layer, sum: i64, o: usize) -> u8 {
+        let steps = match layer.to.rounding {
+            Rounding::Onnx => {
+                (sum as f32 * f32::from_bits(self.multipliers[o].cast_unsigned())).round_ties_even() as i64
+            }
+            Rounding::Tflite => {
+                // Halves up, then halves away from zero.
+                let high = (i128::from(sum) * i128::from(self.multipliers[o]) + (1 << 30)) >> 31;
+                let divisor = 1_i128 << -self.shifts[o];
+                let half = divisor / 2 * high.signum();
+                i64::try_from((high + half) / divisor).unwrap()
+            }
+        };
+        let [lo, hi] = layer.to.range;
+        (steps + i64::from(layer.to.codes.zero_point)).clamp(lo.into(), hi.into()) as u8
+    }
+}
+
+/// Bytes at aligned offsets.
+#[derive(Default)]
+struct Blob(Vec<u8>);
+
+impl Blob {
+    fn push<const N: usize>(&mut self, values: impl IntoIterator<Item = [u8; N]>) -> usize {
+        self.0.resize(self.0.len().next_multiple_of(64), 0xa5);
+        let at = self.0.len();
+        self.0.extend(values.into_iter().flatten());
+        at
+    }
+
+    /// Words, padded to whole panels.
+    fn words(&mut self, values: &[i32]) -> usize {
+        let zeros = vec![0; values.len().next_multiple_of(16) - values.len()];
+        self.push(values.iter().chain(&zeros).map(|word| word.to_le_bytes()))
+    }
+
+    /// One weight a byte, or two bytes.
+    fn plain(&mut self, wide: bool, values: impl IntoIterator<Item = i32>) -> usize {
+        let values = values.into_iter();
+        if wide {
+            self.push(values.map(|v| (v as i16).to_le_bytes()))
+        } else {
+            self.push(values.map(|v| [v as u8]))
+        }
+    }
+}
+
+/// `[n, depth]` in pairs and panels.
+fn pairs(weights: &[i32], n: usize, depth: usize) -> Vec<[u8; 2]> {
+    const ORDER: [usize; 16] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
+    let mut out = Vec::new();
+    let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] as i16 } else { 0 };
+    for first in (0..n).step_by(16) {
+        for k in (0..depth).step_by(2) {
+            for at in 0..16 {
+                let o = first + if n - first <= 8 { at } else { ORDER[at] };
+                out.extend([value(o, k).to_le_bytes(), value(o, k + 1).to_le_bytes()]);
+            }
+        }
+    }
+    out
+}
+
+/// `[n, taps]` in pairs of rows, 8 channels at a time.
+fn pairs_of_taps(weights: &[i32], n: usize, [kh, kw]: [usize; 2]) -> Vec<[u8; 2]> {
+    let mut out = Vec::new();
+    let value = |o: usize, row: usize, kx: usize| {
+        if o < n && row < kh { weights[o * kh * kw + row * kw + kx] as i16 } else { 0 }
+    };
+    for first in (0..n.next_multiple_of(16)).step_by(8) {
+        for row in (0..kh).step_by(2) {
+            for kx in 0..kw {
+                for o in first..first + 8 {
+                    out.extend([value(o, row, kx).to_le_bytes(), value(o, row + 1, kx).to_le_bytes()]);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Runs a kernel band by band; the rings hold what a band needs and some rows more.
+fn check<S>(
+    layer: &Layer,
+    constants: &Constants,
+    blob: &Blob,
+    (name, kernel): &Kernel<S>,
+    step: impl Fn(Map, Map) -> S,
+    expected: &[u8],
+) {
+    let ([height, width], [oh, ow]) = (layer.input(), layer.output);
+    let band = layer.band.min(oh);
+    let needs = |rows: Range<usize>| {
+        let reach = (layer.kernel[0] - 1) * layer.dilation[0] + 1;
+        let start = (rows.start * layer.stride[0]).saturating_sub(layer.pad[0]).min(height);
+        let end = ((rows.end - 1) * layer.stride[0] + reach).saturating_sub(layer.pad[0]).min(height);
+        start..end.max(start)
+    };
+    let bands = || (0..oh).step_by(band).map(|start| start..oh.min(start + band));
+    let held = bands().map(|rows| needs(rows).len()).max().unwrap_or(1);
+    let ring = |rows: usize, height: usize| (rows + layer.spare).clamp(1, height);
+    let input =
+        Map { place: Place::Arena(64), height, width, channels: layer.channels, rows: ring(held, height) };
+    let at = (64 + input.rows * width * layer.channels + 64).next_multiple_of(3);
+    let output =
+        Map { place: Place::Arena(at), height: oh, width: ow, channels: layer.n, rows: ring(band, oh) };
+    assert!(at + output.rows * ow * layer.n + 64 <= BYTES);
+    let step = step(input, output);
+    let mut arena = Box::new(Arena::<BYTES>::new());
+    let mut result = Vec::new();
+    for rows in bands() {
+        let mut before = vec![0x5a; BYTES];
+        let row_len = width * layer.channels;
+        for y in needs(rows.clone()) {
+            let to = 64 + y % input.rows * row_len;
+            before[to..to + row_len].copy_from_slice(&constants.input[y * row_len..][..row_len]);
+        }
+        bytes_mut(&mut arena).copy_from_slice(&before);
+        kernel(&mut arena.memory(&blob.0, &[]), &step, rows.clone());
+        let mut after = bytes_mut(&mut arena).to_vec();
+        let row_len = ow * layer.n;
+        for y in rows.clone() {
+            let from = at + y % output.rows * row_len;
+            result.extend_from_slice(&after[from..from + row_len]);
+            after[from..from + row_len].fill(0x5a);
+            before[from..from + row_len].fill(0x5a);
+        }
+        assert!(before == after, "{name} wrote outside its output at rows {rows:?}");
+    }
+    assert_eq!(result, expected, "{name}");
+}
+
+fn bytes_mut(arena: &mut Arena<BYTES>) -> &mut [u8] {
+    // SAFETY: an arena is `BYTES` plain bytes from its beginning on.
+    unsafe { std::slice::from_raw_parts_mut((&raw mut *arena).cast(), BYTES) }
+}
+
+/// Biases as kernels read them: codes count from 0, and the zero point is folded.
+fn folded(layer: &Layer, constants: &Constants, depthwise: bool) -> Vec<i32> {
+    let zero = layer.codes.zero_point + if layer.codes.signed { 128 } else { 0 };
+    let sums = constants.weights.chunks(layer.depth(depthwise)).map(|weights| weights.iter().sum::<i32>());
+    constants.bias.iter().zip(sums).map(|(b, sum)| b - zero * sum).collect()
+}
+
+fn arena_fits(layer: &Layer) -> bool {
+    let [height, width] = layer.input();
+    height * width * layer.channels + layer.output[0] * layer.output[1] * layer.n + 512 < BYTES
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn convolutions_of_codes(layer in layers(false)) {
+        prop_assume!(arena_fits(&layer));
+        let constants = Constants::new(&layer, false);
+        let expected = constants.expected(&layer, false);
+        let depth = layer.depth(false);
+        let mut blob = Blob::default();
+        let plain = blob.plain(layer.wide, constants.weights.iter().copied());
+        let paired = blob.push(pairs(&constants.weights, layer.n, depth));
+        let bias = blob.words(&folded(&layer, &constants, false));
+        let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
+        for (at, kernel) in kernels!(conv2d_q8, conv2d_q8_6x16).iter().enumerate() {
+            if at == 1 && layer.groups != 1 {
+                continue;
+            }
+            let Layer { kernel: size, stride, dilation, pad, groups, codes, to, wide, .. } = layer;
+            let step = |input, output| QuantizedConv2d {
+                input, output, kernel: size, stride, dilation, pad, groups, wide, bias, multipliers, shifts, codes,
+                weights: if at == 0 { plain } else { paired },
+                requantize: to,
+            };
+            check(&layer, &constants, &blob, kernel, step, &expected);
+        }
+    }
+
+    #[test]
+    fn depthwise_convolutions_of_codes(layer in layers(true)) {
+        prop_assume!(arena_fits(&layer));
+        let constants = Constants::new(&layer, true);
+        let expected = constants.expected(&layer, true);
+        let (taps, n) = (layer.taps(), layer.n);
+        let mut blob = Blob::default();
+        let by_tap = (0..taps * n).map(|i| constants.weights[i % n * taps + i / n]);
+        let plain = blob.plain(layer.wide, by_tap);
+        let paired = blob.push(pairs_of_taps(&constants.weights, n, layer.kernel));
+        let bias = blob.words(&folded(&layer, &constants, true));
+        let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
+        let square = |k| layer.kernel == [k, k] && layer.dilation == [1, 1] && layer.groups == 1 && layer.stride[1] < 3;
+        let fast = match (square(3), square(5)) {
+            (true, _) => kernels!(dwconv2d_q8, dwconv2d_q8_9p16c),
+            (_, true) => kernels!(dwconv2d_q8, dwconv2d_q8_25p16c),
+            _ => kernels!(dwconv2d_q8, dwconv2d_q8_9p16c).into_iter().take(1).collect(),
+        };
+        for (at, kernel) in fast.iter().enumerate() {
+            let Layer { kernel: size, stride, dilation, pad, groups, codes, to, wide, .. } = layer;
+            let step = |input, output| QuantizedDepthwise {
+                input, output, kernel: size, stride, dilation, pad, wide, bias, multipliers, shifts, codes,
+                multiplier: groups,
+                weights: if at == 0 { plain } else { paired },
+                requantize: to,
+            };
+            check(&layer, &constants, &blob, kernel, step, &expected);
+        }
+    }
+}
