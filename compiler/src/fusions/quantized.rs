@@ -1,12 +1,12 @@
 //! From quantised models to integer operators: `Q(f(DQ(x), ..)) → f'(x, ..)`.
 //!
 //! A model says with pairs of `QuantizeLinear` and `DequantizeLinear` where its values are 8-bit codes. For
-//! every value that is quantised, [`Codes`] asks what computes its codes from the codes of what it depends
+//! every value that is quantised, `Codes` asks what computes its codes from the codes of what it depends
 //! on: a layer, a sum, a pool and so on, with the quantisation as the end of the operator
 //! ([`Requantize`]); what only moves elements moves codes; a function of one value is a table. Where
 //! something stands in between that is none of these, it stays real numbers between `DQ` and `Q`.
 //!
-//! A fusion here is a file with a `NAME`, a `PATTERN` and a method of [`Codes`].
+//! A fusion here is a file with a `NAME`, a `PATTERN` and a method of `Codes`.
 
 mod binary;
 mod island;

@@ -255,8 +255,8 @@ fn pairs(weights: &[i32], n: usize, depth: usize) -> Vec<[u8; 2]> {
     let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] as i16 } else { 0 };
     for first in (0..n).step_by(16) {
         for k in (0..depth).step_by(2) {
-            for at in 0..16 {
-                let o = first + if n - first <= 8 { at } else { ORDER[at] };
+            for (at, swapped) in ORDER.into_iter().enumerate() {
+                let o = first + if n - first <= 8 { at } else { swapped };
                 out.extend([value(o, k).to_le_bytes(), value(o, k + 1).to_le_bytes()]);
             }
         }
