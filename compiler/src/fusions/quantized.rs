@@ -6,7 +6,7 @@
 //! ([`Requantize`]); what only moves elements moves codes; a function of one value is a table. Where
 //! something stands in between that is none of these, it stays real numbers between `DQ` and `Q`.
 //!
-//! A fusion here is a file with a `NAME`, a `PATTERN` and a method of `Codes`.
+//! A fusion here is a file that states its pattern, and a method of `Codes`.
 
 mod binary;
 mod island;

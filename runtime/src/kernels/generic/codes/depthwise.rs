@@ -284,8 +284,9 @@ impl<
     #[inline(always)]
     fn run(self) {
         let Steps { x, count, start, end, .. } = self.steps;
-        for channel in (start..end).step_by(LANES) {
-            for step in 0..count {
+        // All channels of a step before the next one: its columns are read, and its outputs written, line by line.
+        for step in 0..count {
+            for channel in (start..end).step_by(LANES) {
                 let lanes = (end - channel).min(LANES);
                 // SAFETY: the steps lie in the line, whose channels and stride its user vouches for.
                 unsafe { self.line.step::<V, P, S, EDGE, N, WHOLE>(self.isa, x + step * N, channel, lanes) }
