@@ -115,34 +115,23 @@ impl Conv2d {
     fn image(&self, site: &Site<'_>, image: usize, weights: Arg, bias: Arg) -> Request {
         let [input, output] =
             [&site.operands[0], site.output].map(|ty| MapShape::nhwc(&ty.shape).image(image));
-        let Window { kernel, stride, dilation, pad } = self.window;
         Request {
             family: Family::Conv2d,
             dtype: DType::F32,
-            shape: Shape {
-                kernel,
-                stride,
-                dilation,
-                groups: self.groups,
-                width: output.width,
-                ..Shape::new(
-                    output.height * output.width,
-                    output.channels,
-                    self.window.taps() * (input.channels / self.groups),
-                )
-            },
-            fields: vec![
+            shape: self.window.shape(output, self.groups, self.window.taps() * (input.channels / self.groups)),
+            fields: [
                 ("input", Arg::Map(Operand::Input(0), input)),
                 ("output", Arg::Map(Operand::Output, output)),
-                ("kernel", Arg::Usizes(kernel.to_vec())),
-                ("stride", Arg::Usizes(stride.to_vec())),
-                ("dilation", Arg::Usizes(dilation.to_vec())),
-                ("pad", Arg::Usizes(pad[..2].to_vec())),
+            ]
+            .into_iter()
+            .chain(self.window.arguments())
+            .chain([
                 ("groups", Arg::Usize(self.groups)),
                 ("weights", weights),
                 ("bias", bias),
                 ("epilogue", self.epilogue.argument(output)),
-            ],
+            ])
+            .collect(),
             rows: Rows::of(&self.window),
             in_place: false,
         }

@@ -160,7 +160,7 @@ impl ConvTranspose2d {
     fn image(&self, site: &Site<'_>, image: usize, weights: Arg, bias: Arg) -> Request {
         let [input, output] =
             [&site.operands[0], site.output].map(|ty| MapShape::nhwc(&ty.shape).image(image));
-        let Window { kernel, stride, dilation, pad } = self.window;
+        let Window { kernel, stride, dilation, .. } = self.window;
         let depth = self.window.taps() * (input.channels / self.groups);
         Request {
             family: Family::ConvTranspose2d,
@@ -173,18 +173,19 @@ impl ConvTranspose2d {
                 width: output.width,
                 ..Shape::new(input.height * input.width, output.channels, depth)
             },
-            fields: vec![
+            fields: [
                 ("input", Arg::Map(Operand::Input(0), input)),
                 ("output", Arg::Map(Operand::Output, output)),
-                ("kernel", Arg::Usizes(kernel.to_vec())),
-                ("stride", Arg::Usizes(stride.to_vec())),
-                ("dilation", Arg::Usizes(dilation.to_vec())),
-                ("pad", Arg::Usizes(pad[..2].to_vec())),
+            ]
+            .into_iter()
+            .chain(self.window.arguments())
+            .chain([
                 ("groups", Arg::Usize(self.groups)),
                 ("weights", weights),
                 ("bias", bias),
                 ("activation", Arg::Activation(self.activation)),
-            ],
+            ])
+            .collect(),
             rows: Rows::Whole,
             in_place: false,
         }

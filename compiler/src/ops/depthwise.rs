@@ -11,7 +11,7 @@ use crate::ops::window::Window;
 use crate::plan::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
 use crate::reference::Array;
 use crate::tensor::{DType, TensorType};
-use mobilec_targets::{Family, Shape};
+use mobilec_targets::Family;
 
 /// None of its own.
 pub const ONNX: &[Spelling] = &[];
@@ -108,30 +108,23 @@ impl Depthwise {
     fn image(&self, site: &Site<'_>, image: usize, weights: Arg, bias: Arg) -> Request {
         let [input, output] =
             [&site.operands[0], site.output].map(|ty| MapShape::nhwc(&ty.shape).image(image));
-        let Window { kernel, stride, dilation, pad } = self.window;
         Request {
             family: Family::Depthwise,
             dtype: DType::F32,
-            shape: Shape {
-                kernel,
-                stride,
-                dilation,
-                groups: self.multiplier,
-                width: output.width,
-                ..Shape::new(output.height * output.width, output.channels, self.window.taps())
-            },
-            fields: vec![
+            shape: self.window.shape(output, self.multiplier, self.window.taps()),
+            fields: [
                 ("input", Arg::Map(Operand::Input(0), input)),
                 ("output", Arg::Map(Operand::Output, output)),
-                ("kernel", Arg::Usizes(kernel.to_vec())),
-                ("stride", Arg::Usizes(stride.to_vec())),
-                ("dilation", Arg::Usizes(dilation.to_vec())),
-                ("pad", Arg::Usizes(pad[..2].to_vec())),
+            ]
+            .into_iter()
+            .chain(self.window.arguments())
+            .chain([
                 ("multiplier", Arg::Usize(self.multiplier)),
                 ("weights", weights),
                 ("bias", bias),
                 ("epilogue", self.epilogue.argument(output)),
-            ],
+            ])
+            .collect(),
             rows: Rows::of(&self.window),
             in_place: false,
         }

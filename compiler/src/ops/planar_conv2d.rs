@@ -9,7 +9,7 @@ use crate::ops::transpose::Transpose;
 use crate::plan::request::{Arg, MapShape, Operand, Request, Rows, Site};
 use crate::reference::Array;
 use crate::tensor::{DType, TensorType};
-use mobilec_targets::{Family, Shape};
+use mobilec_targets::Family;
 
 /// No operator of ONNX reads planes and makes a map.
 pub const ONNX: &[Spelling] = &[];
@@ -78,25 +78,20 @@ impl Operator for PlanarConv2d {
         Ok(vec![Request {
             family: Family::PlanarConv2d,
             dtype: DType::F32,
-            shape: Shape {
-                kernel: window.kernel,
-                stride: window.stride,
-                dilation: window.dilation,
-                width: output.width,
-                ..Shape::new(output.height * output.width, output.channels, window.taps() * channels)
-            },
-            fields: vec![
+            shape: window.shape(output, 1, window.taps() * channels),
+            fields: [
                 ("input", Arg::Place(Operand::Input(0), 0)),
                 ("size", Arg::Usizes(vec![channels, height, width])),
                 ("output", Arg::Map(Operand::Output, output)),
-                ("kernel", Arg::Usizes(window.kernel.to_vec())),
-                ("stride", Arg::Usizes(window.stride.to_vec())),
-                ("dilation", Arg::Usizes(window.dilation.to_vec())),
-                ("pad", Arg::Usizes(window.pad[..2].to_vec())),
+            ]
+            .into_iter()
+            .chain(window.arguments())
+            .chain([
                 ("weights", matrix(weight)),
                 ("bias", epilogue::bias(site, weight.ty.shape[0])?),
                 ("epilogue", self.conv.epilogue.argument(output)),
-            ],
+            ])
+            .collect(),
             rows: Rows::of(window),
             in_place: false,
         }])

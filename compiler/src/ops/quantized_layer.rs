@@ -15,7 +15,7 @@ use crate::ops::window::Window;
 use crate::plan::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
 use crate::reference::{Array, Data};
 use crate::tensor::{DType, Tensor, TensorType};
-use mobilec_targets::{Family, Shape};
+use mobilec_targets::Family;
 
 /// None of its own: fusions make it.
 pub const ONNX: &[Spelling] = &[];
@@ -207,7 +207,6 @@ fn packed(layer: &Layer, weight: &Tensor, values: &[i64]) -> Packed {
 
 impl QuantizedLayer {
     fn request(&self, [input, output]: [MapShape; 2], constants: &Constants) -> Request {
-        let Window { kernel, stride, dilation, pad } = *self.layer.window();
         let (family, groups, k) = match &self.layer {
             Layer::Conv2d(op) => {
                 let depth = self.layer.window().taps() * (input.channels / op.groups);
@@ -221,21 +220,14 @@ impl QuantizedLayer {
         Request {
             family,
             dtype: DType::I8,
-            shape: Shape {
-                kernel,
-                stride,
-                dilation,
-                groups: groups.1,
-                width: output.width,
-                ..Shape::new(output.height * output.width, output.channels, k)
-            },
-            fields: vec![
+            shape: self.layer.window().shape(output, groups.1, k),
+            fields: [
                 ("input", Arg::Map(Operand::Input(0), input)),
                 ("output", Arg::Map(Operand::Output, output)),
-                ("kernel", Arg::Usizes(kernel.to_vec())),
-                ("stride", Arg::Usizes(stride.to_vec())),
-                ("dilation", Arg::Usizes(dilation.to_vec())),
-                ("pad", Arg::Usizes(pad[..2].to_vec())),
+            ]
+            .into_iter()
+            .chain(self.layer.window().arguments())
+            .chain([
                 (groups.0, Arg::Usize(groups.1)),
                 ("wide", Arg::Bool(constants.wide)),
                 ("weights", Arg::Weights(constants.weights.clone())),
@@ -244,7 +236,8 @@ impl QuantizedLayer {
                 ("shifts", shifts),
                 ("codes", self.input.argument()),
                 ("requantize", self.output.argument()),
-            ],
+            ])
+            .collect(),
             rows: Rows::of(self.layer.window()),
             in_place: false,
         }

@@ -5,6 +5,8 @@
 pub(super) mod onnx;
 
 use crate::error::Fault;
+use crate::plan::request::{Arg, MapShape};
+use mobilec_targets::Shape;
 
 /// Rows first, then columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,28 @@ impl Window {
     /// Taps of the kernel.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
+    }
+
+    /// The fields of a step that has a window; those below and to the right of the map follow from its output.
+    pub(super) fn arguments(&self) -> [(&'static str, Arg); 4] {
+        [
+            ("kernel", Arg::Usizes(self.kernel.to_vec())),
+            ("stride", Arg::Usizes(self.stride.to_vec())),
+            ("dilation", Arg::Usizes(self.dilation.to_vec())),
+            ("pad", Arg::Usizes(self.pad[..2].to_vec())),
+        ]
+    }
+
+    /// What a cost model needs to know of a window, in `groups`, that makes `output` by sums of `depth`.
+    pub(super) fn shape(&self, output: MapShape, groups: usize, depth: usize) -> Shape {
+        Shape {
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            groups,
+            width: output.width,
+            ..Shape::new(output.height * output.width, output.channels, depth)
+        }
     }
 
     /// Extent of the dilated kernel along rows (0) or columns (1).
