@@ -169,7 +169,7 @@ impl Band<'_> {
                     for at in (0..span * c).step_by(ZEROS.len()) {
                         let len = ZEROS.len().min(span * c - at);
                         let a = self.taps(corners, ky, kx, at);
-                        accumulate::<V, NR, M, W>(isa, &mut sums, a, b, len, Ahead::NOTHING);
+                        accumulate::<V, NR, M, W>(isa, &mut sums, a, b, len, Ahead::nothing(b[0]));
                         for w in 0..W {
                             b[w] = b[w].add(len * NR);
                         }

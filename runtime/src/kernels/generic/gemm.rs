@@ -10,7 +10,6 @@ use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
 use crate::steps::Pointwise;
 use core::ops::Range;
-use core::ptr;
 
 /// Bytes of input rows that are passed over panel after panel: half of the smallest level 2 cache.
 const BLOCK_BYTES: usize = 128 << 10;
@@ -121,13 +120,15 @@ impl Panels {
 #[derive(Clone, Copy)]
 pub struct Ahead {
     at: *const f32,
-    /// Elements from one step of the depth to the next; 0 asks for nothing.
+    /// Elements from one step of the depth to the next.
     step: usize,
 }
 
 impl Ahead {
-    /// Nothing.
-    pub const NOTHING: Self = Self { at: ptr::null(), step: 0 };
+    /// Nothing new: an address that is read anyway.
+    pub const fn nothing(read: *const f32) -> Self {
+        Self { at: read, step: 0 }
+    }
 }
 
 /// `sums[m][w] += Σ_k a[m][k] · b[w][k·NR ..]` over `len` elements.

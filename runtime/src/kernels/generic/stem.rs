@@ -14,7 +14,7 @@ use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, values};
 use crate::memory::Memory;
-use crate::steps::{Conv2d, Map, PlanarConv2d};
+use crate::steps::{Conv2d, Epilogue, Map, PlanarConv2d};
 use core::ops::Range;
 use core::ptr;
 
@@ -34,18 +34,10 @@ pub fn interleaved<V: Vector, const NR: usize>(
     }
     let Map { height, width, channels, .. } = step.input;
     let source = Source::new(memory, &step.input)?;
+    let order = Order { size: [channels, height, width], distance: [channels, 1] };
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
-    let layer = Layer {
-        taps: step.kernel,
-        axes: axes(window, [height, width], &step.output)?,
-        channels,
-        distance: [channels, 1],
-        output: &step.output,
-        panels: panels::<NR>(memory, constants, [step.kernel[0], step.kernel[1], channels], &step.output)?,
-        sink: Sink::new(memory, &step.output, &rows)?,
-        finish: Finish::new(memory, &step.epilogue, &step.output)?,
-    };
+    let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
     layer.run::<V, NR>(isa, rows, |y| source.row(y));
     Some(())
 }
@@ -61,34 +53,20 @@ pub fn planar<V: Vector, const NR: usize>(
     let [channels, height, width] = step.size;
     let plane = height.checked_mul(width)?;
     let input = values(memory, step.input, plane.checked_mul(channels)?)?;
+    let order = Order { size: step.size, distance: [1, plane] };
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
-    let layer = Layer {
-        taps: step.kernel,
-        axes: axes(window, [height, width], &step.output)?,
-        channels,
-        distance: [1, plane],
-        output: &step.output,
-        panels: panels::<NR>(memory, constants, [step.kernel[0], step.kernel[1], channels], &step.output)?,
-        sink: Sink::new(memory, &step.output, &rows)?,
-        finish: Finish::new(memory, &step.epilogue, &step.output)?,
-    };
+    let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
     layer.run::<V, NR>(isa, rows, |y| input.wrapping_add(y * width));
     Some(())
 }
 
-fn axes([kernel, stride, dilation, pad]: [[usize; 2]; 4], input: [usize; 2], to: &Map) -> Option<[Axis; 2]> {
-    Axis::both(kernel, stride, dilation, pad, input, [to.height, to.width])
-}
-
-fn panels<const NR: usize>(
-    memory: &Memory<'_>,
-    [weights, bias]: [usize; 2],
-    [kh, kw, channels]: [usize; 3],
-    output: &Map,
-) -> Option<Panels> {
-    let depth = kh.checked_mul(kw)?.checked_mul(channels)?;
-    if depth > MOST { None } else { Panels::new::<NR>(memory, weights, bias, depth, output.channels) }
+/// How the input lies.
+struct Order {
+    /// Channels, rows and columns.
+    size: [usize; 3],
+    /// Elements from one column, and from one channel, to the next.
+    distance: [usize; 2],
 }
 
 /// A checked convolution over an input of either order.
@@ -115,7 +93,34 @@ struct Table {
     len: usize,
 }
 
-impl Layer<'_> {
+impl<'m> Layer<'m> {
+    /// The layer, when it fits the memory; the window is kernel, stride, dilation and padding.
+    #[inline(always)]
+    fn new<const NR: usize>(
+        memory: &'m Memory<'_>,
+        Order { size: [channels, height, width], distance }: Order,
+        [kernel, stride, dilation, pad]: [[usize; 2]; 4],
+        [weights, bias]: [usize; 2],
+        (output, epilogue): (&'m Map, &Epilogue),
+        rows: &Range<usize>,
+    ) -> Option<Self> {
+        let depth = kernel[0].checked_mul(kernel[1])?.checked_mul(channels)?;
+        if depth > MOST {
+            return None;
+        }
+        let to = [output.height, output.width];
+        Some(Self {
+            taps: kernel,
+            axes: Axis::both(kernel, stride, dilation, pad, [height, width], to)?,
+            channels,
+            distance,
+            output,
+            panels: Panels::new::<NR>(memory, weights, bias, depth, output.channels)?,
+            sink: Sink::new(memory, output, rows)?,
+            finish: Finish::new(memory, epilogue, output)?,
+        })
+    }
+
     /// The rows of outputs; `line` says where a row of the input begins.
     #[inline(always)]
     fn run<V: Vector, const NR: usize>(

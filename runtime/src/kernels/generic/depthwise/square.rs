@@ -2,7 +2,10 @@
 //! loaded once serves all of them.
 //!
 //! The channels are the innermost loop, so that every input position is read as a stream, whatever the
-//! distance between positions. Bound by the multiply-adds where the input comes from the level 2 cache.
+//! distance between positions. At a stride of 1 it reaches 75 % of the multiply-adds' peak from the level 1
+//! cache; from the level 2 cache it is bound by the 27 vectors that come from there for 63 multiply-adds. Where
+//! that distance is a multiple of 2 KiB (512 or 1024 channels), positions fall into the same cache sets, and the
+//! second half of each line is fetched anew.
 
 use super::Band;
 use crate::kernels::generic::activation::clamp;
