@@ -19,6 +19,7 @@ pub mod gemm;
 pub mod grouped;
 pub mod pool;
 pub mod requantize;
+pub mod row;
 pub mod split;
 pub mod stem;
 pub mod window;

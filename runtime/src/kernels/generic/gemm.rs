@@ -4,6 +4,7 @@
 //! of `NR` columns, each `k`×`NR` row-major, so a tile reads it in the order in which it lies.
 
 use super::epilogue::{Finish, offsets, offsets_mut};
+use super::row::Row;
 use super::split::split;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, constants, pieces};
@@ -75,6 +76,16 @@ impl Panels {
         let weights = constants(memory, weights, padded.checked_mul(k)?)?;
         let bias = constants(memory, bias, padded)?;
         Some(Self { weights, bias, k, n })
+    }
+
+    /// Rows of the matrix.
+    pub const fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Where the panel begins of which `column` is the first.
+    pub const fn panel(&self, column: usize) -> *const f32 {
+        self.weights.wrapping_add(column * self.k)
     }
 
     /// Where the rows of `W` vectors of columns begin, `NR` elements from one row to the next.
@@ -179,11 +190,18 @@ impl Product<'_> {
     #[inline(always)]
     unsafe fn multiply<V: Vector, const NR: usize, const MR: usize>(&self, isa: V::Isa) {
         let n = self.panels.n;
+        if self.m == 1 {
+            match NR / V::LANES {
+                1 => return self.row::<V, 1>(isa),
+                2 => return self.row::<V, 2>(isa),
+                4 => return self.row::<V, 4>(isa),
+                _ => {}
+            }
+        }
         let mut column = 0;
         while column < n {
             let left = (n - column).div_ceil(V::LANES);
             let width = match width::<V, NR>(self.m, left) {
-                8 => self.stripe::<V, NR, 1, 8>(isa, column),
                 4 => self.stripe::<V, NR, 2, 4>(isa, column),
                 3 => self.stripe::<V, NR, 3, 3>(isa, column),
                 2 => self.stripe::<V, NR, MR, 2>(isa, column),
@@ -191,6 +209,13 @@ impl Product<'_> {
             };
             column += width * V::LANES;
         }
+    }
+
+    /// The only row, where panels are `W` vectors wide.
+    #[inline(always)]
+    fn row<V: Vector, const W: usize>(&self, isa: V::Isa) {
+        let Self { input, output, residual, panels, finish, .. } = *self;
+        V::apart(isa, Row::<V, W> { isa, panels, input, output, residual, finish });
     }
 
     /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`. Answers `W`.
@@ -290,8 +315,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
 const fn width<V: Vector, const NR: usize>(m: usize, left: usize) -> usize {
     let wide = 2 * V::LANES >= NR;
     match (m, left) {
-        (1, 8..) if wide => 8,
-        (1 | 2, 4..) => 4,
+        (..=2, 4..) => 4,
         (_, 3) if wide => 3,
         (_, 2..) => 2,
         _ => 1,
