@@ -23,12 +23,12 @@ mod hostile;
 mod in_rows;
 mod interpolate;
 mod layer_norm;
-mod matmul;
+pub(super) mod matmul;
 mod quantize;
 mod quantized;
 mod reduce;
 mod select;
-mod softmax;
+pub(super) mod softmax;
 mod strided;
 #[cfg(test)]
 mod testing;

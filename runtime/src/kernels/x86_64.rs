@@ -4,6 +4,12 @@ pub mod avx2;
 pub mod avx512;
 mod detect;
 
+use super::generic::softmax::Row;
+use super::portable;
+use super::vector::Vector;
+use crate::memory::Memory;
+use crate::steps::Softmax;
+
 macro_rules! kernels {
     ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
         $(#[$doc])*
@@ -18,3 +24,25 @@ macro_rules! kernels {
     )*};
 }
 use kernels;
+
+/// Kernels of steps that are executed as a whole, in place of the portable ones.
+macro_rules! wholes {
+    ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(cpu: $Token, memory: &mut Memory<'_>, step: &$Step) {
+            #[target_feature(enable = $features)]
+            fn run(cpu: $Token, memory: &mut Memory<'_>, step: &$Step) -> Option<()> {
+                $run(cpu.into(), memory, step)
+            }
+            // SAFETY: the token proves the features.
+            told(unsafe { run(cpu, memory, step) });
+        }
+    )*};
+}
+use wholes;
+
+/// Softmax with rows in vectors.
+#[inline(always)]
+fn softmax<V: Vector>(isa: V::Isa, memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
+    portable::softmax::run(memory, step, |row| V::apart(isa, Row::<V> { isa, row }))
+}

@@ -146,6 +146,12 @@ pub fn elementwise(unit: Unit, shape: &Shape) -> f64 {
     shape.m as f64 * shape.k as f64 * each
 }
 
+/// Softmax: a range reduction and a polynomial for each vector of a row; columns go one by one.
+pub fn softmax(unit: Unit, shape: &Shape) -> f64 {
+    let lanes = if shape.n == 1 { unit.lanes } else { 1 };
+    shape.m as f64 * shape.k as f64 * shape.n as f64 * 20.0 / lanes as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

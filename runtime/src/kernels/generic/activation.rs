@@ -68,7 +68,7 @@ fn polynomial<V: Vector, const N: usize>(isa: V::Isa, x: V, coefficients: [f32; 
 
 /// e^x, of x kept within the range of normal numbers: e^x = 2^n · e^r with |r| ≤ ln 2 / 2.
 #[inline(always)]
-fn exp<V: Vector>(isa: V::Isa, x: V) -> V {
+pub fn exp<V: Vector>(isa: V::Isa, x: V) -> V {
     let x = clamp(x, V::splat(isa, -87.3), V::splat(isa, 88.3));
     // Adding and subtracting 1.5 · 2²³ rounds to an integer.
     let rounder = V::splat(isa, 12_582_912.0);

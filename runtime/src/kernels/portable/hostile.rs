@@ -3,6 +3,7 @@
 
 use super::testing::Rig;
 use super::*;
+use crate::kernels::vector::{Lanes, Portable};
 use crate::memory::Memory;
 use crate::steps::*;
 use core::cell::Cell;
@@ -233,7 +234,7 @@ fn along_an_axis() {
         inner: draw.size(),
         log: draw.pick([false, true]),
     };
-    check(softmax, softmax::run);
+    check(softmax, |memory, step| softmax::run(memory, step, softmax::row));
     let layer_norm = |draw: &mut Draw| LayerNorm {
         input: draw.place(),
         output: draw.place(),
@@ -293,7 +294,7 @@ fn products() {
         n: draw.size(),
         k: draw.size(),
     };
-    check(matmul, matmul::run);
+    check(matmul, |memory, step| matmul::run::<Lanes<4>>(Portable, memory, step));
     let conv = |draw: &mut Draw| ConvTranspose2d {
         input: draw.map(),
         output: draw.map(),

@@ -12,10 +12,11 @@ use crate::steps::Softmax;
 /// `output[o, l, i] = e^(x − m) / Σ_l e^(x − m)` with `x = input[o, l, i]` and `m` the maximum over `l`; or
 /// its logarithm, `x − m − ln Σ`.
 pub fn softmax_f32(memory: &mut Memory<'_>, step: &Softmax) {
-    told(run(memory, step));
+    told(run(memory, step, row));
 }
 
-pub(super) fn run(memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
+/// See [`softmax_f32`]; `row` computes it of one row, in place.
+pub fn run(memory: &mut Memory<'_>, step: &Softmax, row: impl Fn(&mut [f32])) -> Option<()> {
     let &Softmax { outer, len, inner, log, .. } = step;
     let (operands, result) = access::result::<f32>(memory, step.output, elements(&[outer, len, inner])?)?;
     let buffer = operands.in_place(step.input, result)?;
@@ -27,7 +28,8 @@ pub(super) fn run(memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
     Some(())
 }
 
-fn row(row: &mut [f32]) {
+/// Of one row, in place.
+pub fn row(row: &mut [f32]) {
     let largest = fold(row, f32::NEG_INFINITY, |x| x, max);
     row.iter_mut().for_each(|x| *x = exp(*x - largest));
     let sum = sum(row, |x| x);
@@ -97,7 +99,7 @@ mod tests {
         let mut rig = Rig::new();
         let input = rig.put(&[1000.0_f32, 1000.0, -1e30, f32::NEG_INFINITY]);
         let step = Softmax { input, output: input, outer: 1, len: 4, inner: 1, log: false };
-        assert_eq!(rig.run::<f32>(input, 4, |memory| run(memory, &step)), [0.5, 0.5, 0.0, 0.0]);
+        assert_eq!(rig.run::<f32>(input, 4, |memory| run(memory, &step, row)), [0.5, 0.5, 0.0, 0.0]);
     }
 
     proptest! {
@@ -112,7 +114,7 @@ mod tests {
             let input = rig.put(&values);
             let output = if in_place { input } else { rig.room::<f32>(values.len()) };
             let step = Softmax { input, output, outer, len, inner, log };
-            let actual: Vec<f32> = rig.run(output, values.len(), |memory| run(memory, &step));
+            let actual: Vec<f32> = rig.run(output, values.len(), |memory| run(memory, &step, row));
             let mut expect = std::vec![0.0; values.len()];
             for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
                 let places = (0..len).map(|l| (o * len + l) * inner + i);

@@ -5,13 +5,14 @@ mod vector;
 
 pub use super::detect::Avx2;
 
-use super::kernels;
+use super::{kernels, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
-    Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
+    Pointwise, Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
 };
 use codes::I32x8;
 use core::ops::Range;
@@ -77,4 +78,14 @@ kernels! {
 
     /// Sums and products of codes by the rule of ONNX.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+}
+
+wholes! {
+    Avx2, "avx2,fma";
+
+    /// Products of computed matrices.
+    matmul_f32: MatMul = matmul::run::<F32x8>;
+
+    /// Softmax along an axis; of rows in vectors.
+    softmax_f32: Softmax = softmax::<F32x8>;
 }

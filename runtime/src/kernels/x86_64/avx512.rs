@@ -5,13 +5,14 @@ mod vector;
 pub use super::detect::Avx512;
 
 use super::avx2::codes::I32x8;
-use super::kernels;
+use super::{kernels, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, PlanarConv2d, Pointwise,
-    Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
+    Pointwise, Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
 };
 use core::ops::Range;
 use vector::F32x16;
@@ -75,4 +76,14 @@ kernels! {
 
     /// As AVX2's, 256 bits at a time.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+}
+
+wholes! {
+    Avx512, "avx512f";
+
+    /// Products of computed matrices.
+    matmul_f32: MatMul = matmul::run::<F32x16>;
+
+    /// Softmax along an axis; of rows in vectors.
+    softmax_f32: Softmax = softmax::<F32x16>;
 }
