@@ -141,14 +141,14 @@ impl Bench {
                 out * out * 9 * c * n,
                 cpu,
                 |memory| {
-                    if c <= 3 {
+                    if 9 * c <= 512 {
                         avx2::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
                         avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
                     }
                 },
                 |memory| {
-                    if c <= 3 {
+                    if 9 * c <= 512 {
                         portable::conv2d_f32_stem(memory, &step, 0..out);
                     } else {
                         portable::conv2d_f32_4x8(memory, &step, 0..out);

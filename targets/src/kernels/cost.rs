@@ -73,11 +73,11 @@ pub fn gemm(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
     (vectors / width.max(1)) as f64 * column(width) + if rest > 0 { column(rest) } else { 0.0 }
 }
 
-/// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile; at the
-/// borders for each tap.
+/// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile, at the
+/// borders for each tap; a loop over each row of taps ends in a branch that is not foreseen.
 pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
     let count = shape.m.div_ceil(tile[0]) * shape.n.div_ceil(tile[1]);
-    gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 4.0
+    gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 16.0
 }
 
 /// A convolution that finds the elements of its sums through a table of pointers, made for each row of outputs
@@ -89,7 +89,7 @@ pub fn stem(unit: Unit, shape: &Shape) -> f64 {
         shape.k as f64 * unit.step(sums, sums, height + 4) + unit.finish(sums)
     });
     let rows = shape.m.div_ceil(shape.width.max(1));
-    let tables = 3 * 4 * rows * shape.k;
+    let tables = 2 * 3 * rows * shape.k;
     vectors.div_ceil(2) as f64 * pair + tables as f64
 }
 

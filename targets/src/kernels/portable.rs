@@ -113,7 +113,7 @@ pub fn one_group(shape: &Shape) -> Option<&'static str> {
 
 /// What a convolution that finds its elements through a table takes.
 pub fn stem(shape: &Shape) -> Option<&'static str> {
-    (shape.groups != 1 || shape.k > 256).then_some("only one group, at most 256 elements a sum")
+    (shape.groups != 1 || shape.k > 512).then_some("only one group, at most 512 elements a sum")
 }
 
 /// What a convolution in groups is for.

@@ -12,11 +12,14 @@ use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source};
 use crate::memory::Memory;
-use crate::steps::Conv2d;
+use crate::steps::{Conv2d, Map};
 use core::ops::Range;
 
 /// What taps outside the map read; longer runs are cut.
 static ZEROS: [f32; 256] = [0.0; 256];
+
+/// Bytes of input that are passed over panel after panel: half of the smallest level 2 cache.
+const BLOCK_BYTES: usize = 128 << 10;
 
 /// See [`Conv2d`]; one group. Tiles are at most `MR` positions.
 #[inline(always)]
@@ -39,38 +42,46 @@ pub fn run<V: Vector, const NR: usize, const MR: usize>(
         finish: Finish::new(memory, &step.epilogue, &step.output)?,
         panels: Panels::new::<NR>(memory, step.weights, step.bias, k, step.output.channels)?,
     };
-    let mut first = rows.start * step.output.width;
-    for (height, count) in split(rows.len() * step.output.width, MR) {
-        if count == 0 {
-            continue;
+    // Positions whose inputs stay in the level 2 cache while panel after panel passes over them.
+    let position = step.stride[0] * step.stride[1] * step.input.channels * size_of::<f32>();
+    let block = (BLOCK_BYTES / position.max(1)).max(MR) / MR * MR;
+    let positions = rows.start * step.output.width..rows.end * step.output.width;
+    let mut first = positions.start;
+    while first < positions.end {
+        let count = block.min(positions.end - first);
+        let n = step.output.channels;
+        for column in (0..n).step_by(2 * V::LANES) {
+            if n - column > V::LANES {
+                band.stripe::<V, NR, MR, 2>(isa, first..first + count, column);
+            } else {
+                band.stripe::<V, NR, MR, 1>(isa, first..first + count, column);
+            }
         }
-        match height {
-            6 if MR >= 6 => V::apart(isa, Tiles::<V, NR, 6> { band: &band, isa, first, count }),
-            5 if MR >= 5 => V::apart(isa, Tiles::<V, NR, 5> { band: &band, isa, first, count }),
-            4 if MR >= 4 => V::apart(isa, Tiles::<V, NR, 4> { band: &band, isa, first, count }),
-            3 if MR >= 3 => V::apart(isa, Tiles::<V, NR, 3> { band: &band, isa, first, count }),
-            2 if MR >= 2 => V::apart(isa, Tiles::<V, NR, 2> { band: &band, isa, first, count }),
-            _ => V::apart(isa, Tiles::<V, NR, 1> { band: &band, isa, first, count }),
-        }
-        first += height * count;
+        first += count;
     }
     Some(())
 }
 
-/// `count` tiles of `M` positions, which are counted along the rows of the band.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize> {
+/// `count` tiles of `M` positions, which are counted along the rows of the map, and `W` vectors of columns; whole
+/// ones whose epilogue is plain, or any.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
     band: &'a Band<'a>,
     isa: V::Isa,
     first: usize,
     count: usize,
+    column: usize,
 }
 
-impl<V: Vector, const NR: usize, const M: usize> Task for Tiles<'_, V, NR, M> {
+impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
+    for Tiles<'_, V, NR, M, W, PLAIN>
+{
     #[inline(always)]
     fn run(self) {
         for tile in 0..self.count {
             // SAFETY: the tiles divide the positions of the rows that the band was checked for.
-            unsafe { self.band.tile::<V, NR, M>(self.isa, self.first + tile * M) }
+            unsafe {
+                self.band.tile::<V, NR, M, W, PLAIN>(self.isa, self.first + tile * M, self.column);
+            }
         }
     }
 }
@@ -92,61 +103,84 @@ struct Corner {
 }
 
 impl Band<'_> {
-    /// All channels of the `M` positions from `first` on, which are counted along rows.
-    ///
-    /// # Safety
-    ///
-    /// The positions must be in the rows that the band was checked for.
+    /// `W` vectors of columns of those positions, in tiles of nearly equal heights up to `MR`.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const NR: usize, const M: usize>(&self, isa: V::Isa, first: usize) {
-        let Conv2d { output, .. } = self.step;
-        let [rows, columns] = self.axes;
-        let mut corners = [Corner::default(); M];
-        let mut to = [(0, 0); M];
-        for m in 0..M {
-            let (y, x) = ((first + m) / output.width, (first + m) % output.width);
-            corners[m] = Corner { y: rows.first(y), x: columns.first(x) };
-            to[m] = (y, x * output.channels);
-        }
-        for column in (0..output.channels).step_by(2 * V::LANES) {
-            // SAFETY: the columns are in the matrix or fill its last panel.
-            unsafe {
-                if output.channels - column > V::LANES {
-                    self.columns::<V, NR, M, 2>(isa, &corners, &to, column);
-                } else {
-                    self.columns::<V, NR, M, 1>(isa, &corners, &to, column);
-                }
+    fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        positions: Range<usize>,
+        column: usize,
+    ) {
+        let mut first = positions.start;
+        for (height, count) in split(positions.len(), MR) {
+            if count == 0 {
+                continue;
             }
+            match height {
+                6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, first, count, column),
+                5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, first, count, column),
+                4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, first, count, column),
+                3 if MR >= 3 => self.apart::<V, NR, 3, W>(isa, first, count, column),
+                2 if MR >= 2 => self.apart::<V, NR, 2, W>(isa, first, count, column),
+                _ => self.apart::<V, NR, 1, W>(isa, first, count, column),
+            }
+            first += height * count;
         }
     }
 
     #[inline(always)]
-    unsafe fn columns<V: Vector, const NR: usize, const M: usize, const W: usize>(
+    fn apart<V: Vector, const NR: usize, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
-        corners: &[Corner; M],
-        to: &[(usize, usize); M],
+        first: usize,
+        count: usize,
         column: usize,
     ) {
-        let n = self.step.output.channels;
+        let whole = self.step.output.channels - column >= W * V::LANES;
+        if whole && self.finish.is_plain() {
+            V::apart(isa, Tiles::<V, NR, M, W, true> { band: self, isa, first, count, column });
+        } else {
+            V::apart(isa, Tiles::<V, NR, M, W, false> { band: self, isa, first, count, column });
+        }
+    }
+
+    /// The tile of the `M` positions from `first` on.
+    ///
+    /// # Safety
+    ///
+    /// The positions must be in the rows that the band was checked for, and the columns in the matrix.
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool>(
+        &self,
+        isa: V::Isa,
+        first: usize,
+        column: usize,
+    ) {
+        let Map { width, channels: n, .. } = self.step.output;
+        let [rows, columns] = self.axes;
+        let mut corners = [Corner::default(); M];
+        let mut output = [core::ptr::null_mut(); M];
+        let mut residual = [core::ptr::null(); M];
+        let (mut y, mut x) = (first / width, first % width);
+        for m in 0..M {
+            corners[m] = Corner { y: rows.first(y), x: columns.first(x) };
+            output[m] = self.output.row(y).wrapping_add(x * n + column);
+            residual[m] =
+                self.finish.row(y).map_or(core::ptr::null(), |row| row.wrapping_add(x * n + column));
+            x += 1;
+            if x == width {
+                (y, x) = (y + 1, 0);
+            }
+        }
+        let residual = self.finish.row(0).map(|_| residual);
         // SAFETY: the caller vouches for positions and columns.
         unsafe {
-            let sums = self.sums::<V, NR, M, W>(isa, corners, column);
-            let mut output = [core::ptr::null_mut(); M];
-            for m in 0..M {
-                output[m] = self.output.row(to[m].0).add(to[m].1 + column);
+            let sums = self.sums::<V, NR, M, W>(isa, &corners, column);
+            if PLAIN {
+                Finish::store_plain(isa, sums, output, residual, self.finish.bounds().0);
+            } else {
+                self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
             }
-            let residual = match self.finish.row(0) {
-                Some(first) => {
-                    let mut residual = [first; M];
-                    for m in 0..M {
-                        residual[m] = self.finish.row(to[m].0).unwrap_or(first).add(to[m].1 + column);
-                    }
-                    Some(residual)
-                }
-                None => None,
-            };
-            self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
         }
     }
 

@@ -62,10 +62,14 @@ impl<V: Vector, const W: usize> Row<'_, V, W> {
                 for row in whole..k {
                     sums[p] = self.add(sums[p], starts[p], row);
                 }
-                let column = column + p * nr;
-                let residual = self.residual.map(|residual| [residual.add(column)]);
-                let columns = (panels.n - column).min(nr);
-                self.finish.store(isa, [sums[p]], [self.output.add(column)], residual, columns);
+                for w in 0..W {
+                    let column = column + p * nr + w * V::LANES;
+                    if column < panels.n {
+                        let residual = self.residual.map(|residual| [residual.add(column)]);
+                        let columns = (panels.n - column).min(V::LANES);
+                        self.finish.store(isa, [[sums[p][w]]], [self.output.add(column)], residual, columns);
+                    }
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Convolution of few channels into many: the first layer of a network.
+//! Convolution of few channels into many: the first layers of a network.
 //!
-//! The depth of a sum is short and its elements lie apart, so they are found through a table of pointers, one
+//! The depth of a sum is short and its elements lie apart, so they are found through a table of offsets, one
 //! for each tap and channel, that is made once for a row of outputs. Taps outside the map are not in it: the
 //! inner loop knows neither a border nor the order of the input's dimensions.
 //!
@@ -16,12 +16,11 @@ use crate::kernels::view::{Sink, Source, values};
 use crate::memory::Memory;
 use crate::steps::{Conv2d, Epilogue, Map, PlanarConv2d};
 use core::ops::Range;
-use core::ptr;
 
 /// Elements of a sum at most.
-const MOST: usize = 256;
+const MOST: usize = 512;
 
-/// See [`Conv2d`]; one group, at most 256 elements a sum. Weights are in panels of `NR` columns.
+/// See [`Conv2d`]; one group, at most 512 elements a sum. Weights are in panels of `NR` columns.
 #[inline(always)]
 pub fn interleaved<V: Vector, const NR: usize>(
     isa: V::Isa,
@@ -38,11 +37,11 @@ pub fn interleaved<V: Vector, const NR: usize>(
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
     let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
-    layer.run::<V, NR>(isa, rows, |y| source.row(y));
+    layer.run::<V, NR>(isa, rows, source.row(0), |y| source.row(y));
     Some(())
 }
 
-/// See [`PlanarConv2d`]; at most 256 elements a sum. Weights are in panels of `NR` columns.
+/// See [`PlanarConv2d`]; at most 512 elements a sum. Weights are in panels of `NR` columns.
 #[inline(always)]
 pub fn planar<V: Vector, const NR: usize>(
     isa: V::Isa,
@@ -57,7 +56,7 @@ pub fn planar<V: Vector, const NR: usize>(
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
     let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
-    layer.run::<V, NR>(isa, rows, |y| input.wrapping_add(y * width));
+    layer.run::<V, NR>(isa, rows, input, |y| input.wrapping_add(y * width));
     Some(())
 }
 
@@ -86,11 +85,18 @@ struct Layer<'a> {
 
 /// The elements of a sum that lie in the map.
 struct Table {
-    /// Where each lies for output column 0, or would lie.
-    input: [*const f32; MOST],
-    /// Its row of the matrix.
-    row: [usize; MOST],
+    /// Where offsets count from.
+    base: *const f32,
+    elements: [Element; MOST],
     len: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Element {
+    /// Where it lies for output column 0, or would lie.
+    input: i32,
+    /// Where its row of the panel begins.
+    row: u32,
 }
 
 impl<'m> Layer<'m> {
@@ -105,7 +111,8 @@ impl<'m> Layer<'m> {
         rows: &Range<usize>,
     ) -> Option<Self> {
         let depth = kernel[0].checked_mul(kernel[1])?.checked_mul(channels)?;
-        if depth > MOST {
+        let elements = height.checked_mul(width)?.checked_mul(channels)?;
+        if depth > MOST || elements > i32::MAX as usize / 2 {
             return None;
         }
         let to = [output.height, output.width];
@@ -121,24 +128,25 @@ impl<'m> Layer<'m> {
         })
     }
 
-    /// The rows of outputs; `line` says where a row of the input begins.
+    /// The rows of outputs; `line` says where a row of the input begins, `base` where all of them do.
     #[inline(always)]
     fn run<V: Vector, const NR: usize>(
         &self,
         isa: V::Isa,
         rows: Range<usize>,
+        base: *const f32,
         line: impl Fn(usize) -> *const f32 + Copy,
     ) {
         let columns = self.axes[1];
         let inside = columns.inside();
-        let mut table = Table { input: [ptr::null(); MOST], row: [0; MOST], len: 0 };
+        let mut table = Table { base, elements: [Element::default(); MOST], len: 0 };
         for y in rows {
             if !inside.is_empty() {
-                self.fill(&mut table, y, 0..self.taps[1], line);
+                self.fill::<NR>(&mut table, y, 0..self.taps[1], line);
                 self.columns::<V, NR>(isa, &table, y, inside.clone());
             }
             for x in (0..inside.start).chain(inside.end..self.output.width) {
-                self.fill(&mut table, y, columns.taps(x), line);
+                self.fill::<NR>(&mut table, y, columns.taps(x), line);
                 self.columns::<V, NR>(isa, &table, y, x..x + 1);
             }
         }
@@ -146,20 +154,25 @@ impl<'m> Layer<'m> {
 
     /// The elements of output row `y` that taps of these columns read.
     #[inline(always)]
-    fn fill(&self, table: &mut Table, y: usize, taps: Range<usize>, line: impl Fn(usize) -> *const f32) {
+    fn fill<const NR: usize>(
+        &self,
+        table: &mut Table,
+        y: usize,
+        taps: Range<usize>,
+        line: impl Fn(usize) -> *const f32,
+    ) {
         let [rows, columns] = self.axes;
         let [column, channel] = self.distance;
         table.len = 0;
         for ky in rows.taps(y) {
-            let line = line(rows.position(y, ky));
+            let line = (line(rows.position(y, ky)).addr() - table.base.addr()) / size_of::<f32>();
             for kx in taps.clone() {
                 for c in 0..self.channels {
                     let at = columns.position(0, kx).wrapping_mul(column).wrapping_add(c * channel);
-                    if let (Some(input), Some(row)) =
-                        (table.input.get_mut(table.len), table.row.get_mut(table.len))
-                    {
-                        *input = line.wrapping_add(at);
-                        *row = (ky * self.taps[1] + kx) * self.channels + c;
+                    if let Some(element) = table.elements.get_mut(table.len) {
+                        let row = ((ky * self.taps[1] + kx) * self.channels + c) * NR;
+                        // Less than 2³¹ elements from the base in either direction.
+                        *element = Element { input: line.wrapping_add(at) as i32, row: row as u32 };
                         table.len += 1;
                     }
                 }
@@ -173,7 +186,11 @@ impl<'m> Layer<'m> {
         let n = self.output.channels;
         let mut channel = 0;
         while channel < n {
-            let width = match (n - channel).div_ceil(V::LANES) {
+            let left = (n - channel).div_ceil(V::LANES);
+            let width = match left {
+                8.. if x.len() == 1 && NR == 2 * V::LANES => {
+                    self.stripe::<V, NR, 1, 8>(isa, table, y, x.clone(), channel)
+                }
                 3 => self.stripe::<V, NR, 3, 3>(isa, table, y, x.clone(), channel),
                 2.. => self.stripe::<V, NR, 6, 2>(isa, table, y, x.clone(), channel),
                 _ => self.stripe::<V, NR, 6, 1>(isa, table, y, x.clone(), channel),
@@ -199,16 +216,31 @@ impl<'m> Layer<'m> {
             }
             let tiles = Place { x, y, count, channel };
             match len {
-                6 if MR >= 6 => V::apart(isa, Tiles::<V, NR, 6, W> { layer: self, isa, table, tiles }),
-                5 if MR >= 5 => V::apart(isa, Tiles::<V, NR, 5, W> { layer: self, isa, table, tiles }),
-                4 if MR >= 4 => V::apart(isa, Tiles::<V, NR, 4, W> { layer: self, isa, table, tiles }),
-                3 => V::apart(isa, Tiles::<V, NR, 3, W> { layer: self, isa, table, tiles }),
-                2 => V::apart(isa, Tiles::<V, NR, 2, W> { layer: self, isa, table, tiles }),
-                _ => V::apart(isa, Tiles::<V, NR, 1, W> { layer: self, isa, table, tiles }),
+                6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, table, tiles),
+                5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, table, tiles),
+                4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, table, tiles),
+                3 if MR >= 3 => self.apart::<V, NR, 3, W>(isa, table, tiles),
+                2 if MR >= 2 => self.apart::<V, NR, 2, W>(isa, table, tiles),
+                _ => self.apart::<V, NR, 1, W>(isa, table, tiles),
             }
             x += len * count;
         }
         W
+    }
+
+    #[inline(always)]
+    fn apart<V: Vector, const NR: usize, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        table: &Table,
+        tiles: Place,
+    ) {
+        let whole = self.output.channels - tiles.channel >= W * V::LANES;
+        if whole && self.finish.is_plain() {
+            V::apart(isa, Tiles::<V, NR, M, W, true> { layer: self, isa, table, tiles });
+        } else {
+            V::apart(isa, Tiles::<V, NR, M, W, false> { layer: self, isa, table, tiles });
+        }
     }
 }
 
@@ -221,15 +253,17 @@ struct Place {
     channel: usize,
 }
 
-/// Tiles of `M` columns × `W` vectors of channels.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
+/// Tiles of `M` columns × `W` vectors of channels; whole ones whose epilogue is plain, or any.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
     layer: &'a Layer<'a>,
     isa: V::Isa,
     table: &'a Table,
     tiles: Place,
 }
 
-impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
+impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
+    for Tiles<'_, V, NR, M, W, PLAIN>
+{
     #[inline(always)]
     fn run(self) {
         let Self { layer, isa, table, tiles } = self;
@@ -237,6 +271,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
         let lanes = (n - tiles.channel).min(W * V::LANES);
         // From one output column to the next.
         let distance = layer.axes[1].first(1).wrapping_sub(layer.axes[1].first(0)) * layer.distance[0];
+        let bounds = layer.finish.bounds().0;
         for tile in 0..tiles.count {
             let x = tiles.x + tile * M;
             // SAFETY: the elements of the table lie in the map for all of these columns, its rows in the
@@ -244,9 +279,10 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
             unsafe {
                 let columns = layer.panels.columns::<V, NR, W>(tiles.channel);
                 let mut sums = layer.panels.bias::<V, M, W>(isa, tiles.channel);
-                for element in 0..table.len {
-                    let a = table.input.get_unchecked(element).wrapping_add(x * distance);
-                    let row = *table.row.get_unchecked(element) * NR;
+                let base = table.base.wrapping_add(x * distance);
+                for element in table.elements.get_unchecked(..table.len) {
+                    let a = base.wrapping_offset(element.input as isize);
+                    let row = element.row as usize;
                     let mut weights = [V::splat(isa, 0.0); W];
                     for w in 0..W {
                         weights[w] = V::load(isa, columns[w].add(row));
@@ -261,7 +297,11 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
                 let at = x * n + tiles.channel;
                 let output = offsets_mut(layer.sink.row(tiles.y).add(at), n);
                 let residual = layer.finish.row(tiles.y).map(|residual| offsets(residual.add(at), n));
-                layer.finish.store(isa, sums, output, residual, lanes);
+                if PLAIN {
+                    Finish::store_plain(isa, sums, output, residual, bounds);
+                } else {
+                    layer.finish.store(isa, sums, output, residual, lanes);
+                }
             }
         }
     }

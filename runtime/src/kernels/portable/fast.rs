@@ -31,7 +31,7 @@ kernels! {
     /// Dense convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
     conv2d_f32_4x8: Conv2d = conv2d::run::<F32x4, 16, 4>;
 
-    /// Dense convolution of at most 256 elements a sum; weights in panels of 16 columns.
+    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns.
     conv2d_f32_stem: Conv2d = stem::interleaved::<F32x4, 16>;
 
     /// As [`conv2d_f32_stem`], of planes.

@@ -28,7 +28,7 @@ kernels! {
     /// Dense convolution; weights in panels of 16 columns, tiles as of [`gemm_f32_6x16`].
     conv2d_f32_6x16: Conv2d = conv2d::run::<F32x8, 16, 6>;
 
-    /// Dense convolution of at most 256 elements a sum; weights in panels of 16 columns. Tiles as of
+    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles as of
     /// [`gemm_f32_6x16`].
     conv2d_f32_stem: Conv2d = stem::interleaved::<F32x8, 16>;
 
