@@ -77,10 +77,11 @@ impl Bench {
 
     fn depthwise(&mut self, cpu: Avx2) {
         #[rustfmt::skip]
-        let layers: [(usize, usize, usize, usize); 12] = [
+        let layers: [(usize, usize, usize, usize); 17] = [
             (112, 32, 3, 1), (112, 96, 3, 2), (56, 144, 3, 1), (56, 144, 3, 2), (28, 192, 3, 1),
             (28, 192, 3, 2), (14, 384, 3, 1), (14, 576, 3, 2), (7, 960, 3, 1),
             (28, 120, 5, 1), (14, 480, 5, 1), (14, 672, 5, 2),
+            (28, 256, 3, 2), (14, 512, 3, 1), (14, 512, 3, 2), (7, 1024, 3, 1), (8, 1024, 5, 1),
         ];
         for (size, c, kernel, stride) in layers {
             let out = size.div_ceil(stride);

@@ -23,6 +23,19 @@ const BLOCK: usize = 7;
 /// fit the registers.
 const SPARSE: usize = 4;
 
+/// Outputs of a block of pairs of vectors: 6 sums, 6 taps and 2 inputs are 14 registers.
+const PAIRS: usize = 3;
+
+/// The same at a stride of 2.
+const SPARSE_PAIRS: usize = 2;
+
+/// Bytes between positions that fall into the same sets of the level 1 cache: 32 sets of 64 bytes, half of those of
+/// 32 KiB in 8 ways.
+const CONFLICT: usize = 2048;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// See [`Depthwise`]; `K`×`K` taps without dilation, a column stride of 1 or 2, one output channel per input
 /// channel. Weights are in panels of `PAD` channels.
 #[inline(always)]
@@ -82,13 +95,27 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
     #[inline(always)]
     fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize) {
         let mut x = 0;
-        let most = if stride == 1 { BLOCK } else { SPARSE };
+        let c = self.band.step.output.channels;
+        let pairs = (c * size_of::<f32>()).is_multiple_of(CONFLICT)
+            && V::LANES * size_of::<f32>() < LINE
+            && c.is_multiple_of(2 * V::LANES);
+        let most = match (pairs, stride) {
+            (false, 1) => BLOCK,
+            (false, _) => SPARSE,
+            (true, 1) => PAIRS,
+            (true, _) => SPARSE_PAIRS,
+        };
         for (len, count) in split(self.band.step.output.width, most) {
             let mut done = 0;
             while done < count {
                 let edge = self.edge(x, len, stride);
                 let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
-                self.blocks::<V>(isa, stride, Blocks { x, len, count: fits, edge });
+                let blocks = Blocks { x, len, count: fits, edge };
+                if pairs {
+                    self.pairs::<V>(isa, stride, blocks);
+                } else {
+                    self.blocks::<V>(isa, stride, blocks);
+                }
                 done += fits;
                 x += fits * len;
             }
@@ -117,42 +144,66 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
     fn blocks<V: Vector>(&self, isa: V::Isa, stride: usize, blocks: Blocks) {
         const BOTH: u8 = LEFT | RIGHT;
         match (blocks.len, stride, blocks.edge) {
-            (7, 1, INSIDE) => self.apart::<V, 1, INSIDE, 7>(isa, blocks),
-            (7, 1, LEFT) => self.apart::<V, 1, LEFT, 7>(isa, blocks),
-            (7, 1, RIGHT) => self.apart::<V, 1, RIGHT, 7>(isa, blocks),
-            (7, 1, BOTH) => self.apart::<V, 1, BOTH, 7>(isa, blocks),
-            (7, 1, _) => self.apart::<V, 1, ANYWHERE, 7>(isa, blocks),
-            (6, 1, INSIDE) => self.apart::<V, 1, INSIDE, 6>(isa, blocks),
-            (6, 1, LEFT) => self.apart::<V, 1, LEFT, 6>(isa, blocks),
-            (6, 1, RIGHT) => self.apart::<V, 1, RIGHT, 6>(isa, blocks),
-            (6, 1, _) => self.apart::<V, 1, ANYWHERE, 6>(isa, blocks),
-            (5, 1, INSIDE) => self.apart::<V, 1, INSIDE, 5>(isa, blocks),
-            (5, 1, LEFT) => self.apart::<V, 1, LEFT, 5>(isa, blocks),
-            (5, 1, RIGHT) => self.apart::<V, 1, RIGHT, 5>(isa, blocks),
-            (5, 1, _) => self.apart::<V, 1, ANYWHERE, 5>(isa, blocks),
-            (4, 1, INSIDE) => self.apart::<V, 1, INSIDE, 4>(isa, blocks),
-            (4, 1, LEFT) => self.apart::<V, 1, LEFT, 4>(isa, blocks),
-            (4, 1, RIGHT) => self.apart::<V, 1, RIGHT, 4>(isa, blocks),
-            (4, 1, _) => self.apart::<V, 1, ANYWHERE, 4>(isa, blocks),
-            (3, 1, _) => self.apart::<V, 1, ANYWHERE, 3>(isa, blocks),
-            (2, 1, _) => self.apart::<V, 1, ANYWHERE, 2>(isa, blocks),
-            (_, 1, _) => self.apart::<V, 1, ANYWHERE, 1>(isa, blocks),
-            (4, _, INSIDE) => self.apart::<V, 2, INSIDE, 4>(isa, blocks),
-            (4, _, LEFT) => self.apart::<V, 2, LEFT, 4>(isa, blocks),
-            (4, _, RIGHT) => self.apart::<V, 2, RIGHT, 4>(isa, blocks),
-            (4, ..) => self.apart::<V, 2, ANYWHERE, 4>(isa, blocks),
-            (3, _, INSIDE) => self.apart::<V, 2, INSIDE, 3>(isa, blocks),
-            (3, _, LEFT) => self.apart::<V, 2, LEFT, 3>(isa, blocks),
-            (3, _, RIGHT) => self.apart::<V, 2, RIGHT, 3>(isa, blocks),
-            (3, ..) => self.apart::<V, 2, ANYWHERE, 3>(isa, blocks),
-            (2, ..) => self.apart::<V, 2, ANYWHERE, 2>(isa, blocks),
-            _ => self.apart::<V, 2, ANYWHERE, 1>(isa, blocks),
+            (7, 1, INSIDE) => self.apart::<V, 1, 1, INSIDE, 7>(isa, blocks),
+            (7, 1, LEFT) => self.apart::<V, 1, 1, LEFT, 7>(isa, blocks),
+            (7, 1, RIGHT) => self.apart::<V, 1, 1, RIGHT, 7>(isa, blocks),
+            (7, 1, BOTH) => self.apart::<V, 1, 1, BOTH, 7>(isa, blocks),
+            (7, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 7>(isa, blocks),
+            (6, 1, INSIDE) => self.apart::<V, 1, 1, INSIDE, 6>(isa, blocks),
+            (6, 1, LEFT) => self.apart::<V, 1, 1, LEFT, 6>(isa, blocks),
+            (6, 1, RIGHT) => self.apart::<V, 1, 1, RIGHT, 6>(isa, blocks),
+            (6, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 6>(isa, blocks),
+            (5, 1, INSIDE) => self.apart::<V, 1, 1, INSIDE, 5>(isa, blocks),
+            (5, 1, LEFT) => self.apart::<V, 1, 1, LEFT, 5>(isa, blocks),
+            (5, 1, RIGHT) => self.apart::<V, 1, 1, RIGHT, 5>(isa, blocks),
+            (5, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 5>(isa, blocks),
+            (4, 1, INSIDE) => self.apart::<V, 1, 1, INSIDE, 4>(isa, blocks),
+            (4, 1, LEFT) => self.apart::<V, 1, 1, LEFT, 4>(isa, blocks),
+            (4, 1, RIGHT) => self.apart::<V, 1, 1, RIGHT, 4>(isa, blocks),
+            (4, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 4>(isa, blocks),
+            (3, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 3>(isa, blocks),
+            (2, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 2>(isa, blocks),
+            (_, 1, _) => self.apart::<V, 1, 1, ANYWHERE, 1>(isa, blocks),
+            (4, _, INSIDE) => self.apart::<V, 1, 2, INSIDE, 4>(isa, blocks),
+            (4, _, LEFT) => self.apart::<V, 1, 2, LEFT, 4>(isa, blocks),
+            (4, _, RIGHT) => self.apart::<V, 1, 2, RIGHT, 4>(isa, blocks),
+            (4, ..) => self.apart::<V, 1, 2, ANYWHERE, 4>(isa, blocks),
+            (3, _, INSIDE) => self.apart::<V, 1, 2, INSIDE, 3>(isa, blocks),
+            (3, _, LEFT) => self.apart::<V, 1, 2, LEFT, 3>(isa, blocks),
+            (3, _, RIGHT) => self.apart::<V, 1, 2, RIGHT, 3>(isa, blocks),
+            (3, ..) => self.apart::<V, 1, 2, ANYWHERE, 3>(isa, blocks),
+            (2, ..) => self.apart::<V, 1, 2, ANYWHERE, 2>(isa, blocks),
+            _ => self.apart::<V, 1, 2, ANYWHERE, 1>(isa, blocks),
+        }
+    }
+
+    /// Blocks of pairs of vectors.
+    #[inline(always)]
+    fn pairs<V: Vector>(&self, isa: V::Isa, stride: usize, blocks: Blocks) {
+        match (blocks.len, stride, blocks.edge) {
+            (3, 1, INSIDE) => self.apart::<V, 2, 1, INSIDE, 3>(isa, blocks),
+            (3, 1, LEFT) => self.apart::<V, 2, 1, LEFT, 3>(isa, blocks),
+            (3, 1, RIGHT) => self.apart::<V, 2, 1, RIGHT, 3>(isa, blocks),
+            (3, 1, _) => self.apart::<V, 2, 1, ANYWHERE, 3>(isa, blocks),
+            (2, 1, INSIDE) => self.apart::<V, 2, 1, INSIDE, 2>(isa, blocks),
+            (2, 1, LEFT) => self.apart::<V, 2, 1, LEFT, 2>(isa, blocks),
+            (2, 1, RIGHT) => self.apart::<V, 2, 1, RIGHT, 2>(isa, blocks),
+            (2, 1, _) => self.apart::<V, 2, 1, ANYWHERE, 2>(isa, blocks),
+            (_, 1, _) => self.apart::<V, 2, 1, ANYWHERE, 1>(isa, blocks),
+            (2, _, INSIDE) => self.apart::<V, 2, 2, INSIDE, 2>(isa, blocks),
+            (2, _, LEFT) => self.apart::<V, 2, 2, LEFT, 2>(isa, blocks),
+            (2, ..) => self.apart::<V, 2, 2, ANYWHERE, 2>(isa, blocks),
+            _ => self.apart::<V, 2, 2, ANYWHERE, 1>(isa, blocks),
         }
     }
 
     #[inline(always)]
-    fn apart<V: Vector, const S: usize, const EDGE: u8, const N: usize>(&self, isa: V::Isa, blocks: Blocks) {
-        V::apart(isa, Outputs::<V, PAD, K, S, EDGE, N> { line: self, isa, blocks });
+    fn apart<V: Vector, const W: usize, const S: usize, const EDGE: u8, const N: usize>(
+        &self,
+        isa: V::Isa,
+        blocks: Blocks,
+    ) {
+        V::apart(isa, Outputs::<V, PAD, K, W, S, EDGE, N> { line: self, isa, blocks });
     }
 
     /// What an epilogue does beyond bounds, to all whole vectors of the row.
@@ -190,14 +241,18 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         }
     }
 
-    /// `N` outputs from column `x` on, all whole vectors of their channels. Input columns outside the map are left
+    /// `N` outputs from column `x` on, all whole vectors of their channels, `W` at a time. Input columns outside the map are left
     /// out.
     ///
     /// # Safety
     ///
     /// The outputs must exist, and lie where `EDGE` says.
     #[inline(always)]
-    unsafe fn block<V: Vector, const S: usize, const EDGE: u8, const N: usize>(&self, isa: V::Isa, x: usize) {
+    unsafe fn block<V: Vector, const W: usize, const S: usize, const EDGE: u8, const N: usize>(
+        &self,
+        isa: V::Isa,
+        x: usize,
+    ) {
         // Everything that the loop reads is a local: what it stores cannot change it.
         let Band { step, axes, weights, bias, output, ref finish, .. } = *self.band;
         let (c, width) = (step.output.channels, step.input.width);
@@ -211,18 +266,27 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
             *row = self.input[tap].wrapping_add(first.wrapping_mul(c));
         }
         let weights = weights.wrapping_add(above * K * PAD);
-        for channel in (0..c - c % V::LANES).step_by(V::LANES) {
+        for channel in (0..c - c % (W * V::LANES)).step_by(W * V::LANES) {
             // SAFETY: weights and bias are padded to whole panels; input columns lie in the map.
             unsafe {
-                let mut taps = weights.add(channel / PAD * (K * K * PAD) + channel % PAD);
-                let mut sums = [V::load(isa, bias.add(channel)); N];
+                let mut taps = [weights; W];
+                let mut sums = [[V::splat(isa, 0.0); W]; N];
+                for w in 0..W {
+                    let channel = channel + w * V::LANES;
+                    taps[w] = weights.add(channel / PAD * (K * K * PAD) + channel % PAD);
+                    for n in 0..N {
+                        sums[n][w] = V::load(isa, bias.add(channel));
+                    }
+                }
                 for row in rows.get_unchecked(..count) {
                     let row = row.wrapping_add(channel);
-                    let mut weight = [V::splat(isa, 0.0); K];
-                    for k in 0..K {
-                        weight[k] = V::load(isa, taps.add(k * PAD));
+                    let mut weight = [[V::splat(isa, 0.0); W]; K];
+                    for w in 0..W {
+                        for k in 0..K {
+                            weight[k][w] = V::load(isa, taps[w].add(k * PAD));
+                        }
+                        taps[w] = taps[w].add(K * PAD);
                     }
-                    taps = taps.add(K * PAD);
                     for column in 0..columns {
                         let outside = match EDGE {
                             ANYWHERE => first.wrapping_add(column) >= width,
@@ -234,16 +298,20 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
                         if outside {
                             continue;
                         }
-                        let value = V::load(isa, row.wrapping_add(column * c));
-                        for n in 0..N {
-                            if column >= n * S && column < n * S + K {
-                                sums[n] = value.mul_add(weight[column - n * S], sums[n]);
+                        for w in 0..W {
+                            let value = V::load(isa, row.wrapping_add(column * c + w * V::LANES));
+                            for n in 0..N {
+                                if column >= n * S && column < n * S + K {
+                                    sums[n][w] = value.mul_add(weight[column - n * S][w], sums[n][w]);
+                                }
                             }
                         }
                     }
                 }
                 for n in 0..N {
-                    clamp(sums[n], lo, hi).store(to.add(n * c + channel));
+                    for w in 0..W {
+                        clamp(sums[n][w], lo, hi).store(to.add(n * c + channel + w * V::LANES));
+                    }
                 }
             }
         }
@@ -274,6 +342,7 @@ struct Outputs<
     V: Vector,
     const PAD: usize,
     const K: usize,
+    const W: usize,
     const S: usize,
     const EDGE: u8,
     const N: usize,
@@ -283,15 +352,22 @@ struct Outputs<
     blocks: Blocks,
 }
 
-impl<V: Vector, const PAD: usize, const K: usize, const S: usize, const EDGE: u8, const N: usize> Task
-    for Outputs<'_, V, PAD, K, S, EDGE, N>
+impl<
+    V: Vector,
+    const PAD: usize,
+    const K: usize,
+    const W: usize,
+    const S: usize,
+    const EDGE: u8,
+    const N: usize,
+> Task for Outputs<'_, V, PAD, K, W, S, EDGE, N>
 {
     #[inline(always)]
     fn run(self) {
         let Blocks { x, count, .. } = self.blocks;
         for block in 0..count {
             // SAFETY: the blocks lie in the line, whose stride its user vouches for.
-            unsafe { self.line.block::<V, S, EDGE, N>(self.isa, x + block * N) }
+            unsafe { self.line.block::<V, W, S, EDGE, N>(self.isa, x + block * N) }
         }
     }
 }
