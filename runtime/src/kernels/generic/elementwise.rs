@@ -1,7 +1,7 @@
 //! Element by element and channel by channel: activations, sums of maps, factors of channels.
 
 use super::epilogue;
-use crate::kernels::vector::{Vector, WIDEST};
+use crate::kernels::vector::{Task, Vector, WIDEST};
 use crate::kernels::view::{Sink, Source, constants, pieces, same_shape};
 use crate::math;
 use crate::memory::Memory;
@@ -104,17 +104,67 @@ fn affine<V: Vector, const SHIFT: bool>(
     let (c, width) = (input.channels, input.width);
     let input = Source::new(memory, input)?;
     let output = Sink::new(memory, output, &rows)?;
+    let vectors = if c.is_multiple_of(V::LANES) { c / V::LANES } else { 0 };
     for y in rows {
+        let (from, to) = (input.row(y), output.row(y));
+        match vectors {
+            1 => V::apart(isa, Few::<V, 1, SHIFT> { isa, from, to, width, constants, activation }),
+            2 => V::apart(isa, Few::<V, 2, SHIFT> { isa, from, to, width, constants, activation }),
+            3 => V::apart(isa, Few::<V, 3, SHIFT> { isa, from, to, width, constants, activation }),
+            4 => V::apart(isa, Few::<V, 4, SHIFT> { isa, from, to, width, constants, activation }),
+            _ => {}
+        }
+        if let 1..=4 = vectors {
+            continue;
+        }
         for x in 0..width {
             // SAFETY: row `y` has `width` positions of `c` channels, and there are `c` constants.
             unsafe {
-                let from = [input.row(y).add(x * c), constants[0], constants[1]];
+                let from = [from.add(x * c), constants[0], constants[1]];
                 let op = if SHIFT { Op::MulAdd } else { Op::Mul };
-                each::<V>(isa, op, activation, from, output.row(y).add(x * c), c);
+                each::<V>(isa, op, activation, from, to.add(x * c), c);
             }
         }
     }
     Some(())
+}
+
+/// A row of `width` positions of `N` vectors, times constants that stay in registers.
+struct Few<'a, V: Vector, const N: usize, const SHIFT: bool> {
+    isa: V::Isa,
+    from: *const f32,
+    to: *mut f32,
+    width: usize,
+    constants: [*const f32; 2],
+    activation: &'a Activation,
+}
+
+impl<V: Vector, const N: usize, const SHIFT: bool> Task for Few<'_, V, N, SHIFT> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { isa, from, to, width, constants, activation } = self;
+        // SAFETY: whoever made the task vouches for the row, and for as many constants as channels.
+        unsafe {
+            let (mut scale, mut shift) = ([V::splat(isa, 0.0); N], [V::splat(isa, 0.0); N]);
+            for n in 0..N {
+                scale[n] = V::load(isa, constants[0].add(n * V::LANES));
+                shift[n] = V::load(isa, constants[1].add(n * V::LANES));
+            }
+            for x in 0..width {
+                let at = x * N * V::LANES;
+                let mut values = [[V::splat(isa, 0.0); N]];
+                for n in 0..N {
+                    let value = V::load(isa, from.add(at + n * V::LANES));
+                    values[0][n] =
+                        if SHIFT { value.mul_add(scale[n], shift[n]) } else { value.mul(scale[n]) };
+                }
+                epilogue::activate::<V, 1, N, true>(isa, activation, &mut values);
+                for n in 0..N {
+                    values[0][n].store(to.add(at + n * V::LANES));
+                }
+            }
+        }
+    }
 }
 
 /// What is computed of up to three operands before the activation.
