@@ -36,6 +36,9 @@ pub trait CodeVector: Copy {
     /// Eight pairs of 16-bit numbers.
     type Pairs: Copy;
 
+    /// [`Bounds`] in registers.
+    type Limits: Copy;
+
     /// Runs a task in a function of its own, as [`Vector::apart`](super::vector::Vector::apart).
     fn apart(isa: Self::Isa, task: impl Task);
 
@@ -52,11 +55,6 @@ pub trait CodeVector: Copy {
     ///
     /// `from` must be readable for 16 elements.
     unsafe fn load_narrowing(isa: Self::Isa, from: *const i32) -> [Self; 2];
-
-    /// # Safety
-    ///
-    /// `to` must be writable for 8 elements.
-    unsafe fn store(self, to: *mut i32);
 
     /// The next eight pairs in memory.
     ///
@@ -96,26 +94,28 @@ pub trait CodeVector: Copy {
     /// It must be readable for 8 elements.
     unsafe fn position(isa: Self::Isa, from: *const u8, flip: u8) -> Self::Pairs;
 
-    /// Stores the codes of 16 sums in narrowing order, which count in units of `multipliers` steps.
-    ///
-    /// # Safety
-    ///
-    /// `to` must be writable for 16 elements.
-    unsafe fn requantize(sums: [Self; 2], multipliers: [Self; 2], bounds: &Bounds, to: *mut u8);
+    /// What all numbers of steps are held to, in registers.
+    fn limits(isa: Self::Isa, bounds: &Bounds) -> Self::Limits;
 
-    /// Stores the codes of eight sums of the same channels, in order, at each of two places.
-    ///
-    /// # Safety
-    ///
-    /// Each must be writable for 8 elements.
-    unsafe fn requantize_two(sums: [Self; 2], multipliers: Self, bounds: &Bounds, to: [*mut u8; 2]);
+    /// Sums in steps by the rule of ONNX: times factors in single precision, rounded to nearest, halves to even.
+    fn nearest(self, factors: Self) -> Self;
 
-    /// Stores the codes of up to 8 sums in order.
+    /// Sums in steps by the rule of TensorFlow Lite, as [`fixed_point`](super::generic::requantize::fixed_point).
+    fn fixed_point(self, factors: Self, shifts: Self) -> Self;
+
+    /// Stores the codes of four vectors of steps, eight channels each, in order.
     ///
     /// # Safety
     ///
-    /// `to` must be writable for `lanes` elements, up to 8.
-    unsafe fn requantize_half(self, multipliers: Self, bounds: &Bounds, to: *mut u8, lanes: usize);
+    /// Each place must be writable for 8 elements.
+    unsafe fn store_four(steps: [Self; 4], limits: Self::Limits, to: [*mut u8; 4]);
+
+    /// Stores the codes of two positions, 16 channels each, in narrowing order.
+    ///
+    /// # Safety
+    ///
+    /// Each place must be writable for 16 elements.
+    unsafe fn store_two(steps: [[Self; 2]; 2], limits: Self::Limits, to: [*mut u8; 2]);
 
     /// Eight codes less a zero point, times a factor, in single precision; as words.
     ///

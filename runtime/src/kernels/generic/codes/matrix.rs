@@ -38,12 +38,12 @@ pub fn run<V: CodeVector, const MR: usize>(
     }
     let mut numbers = [MaybeUninit::<i16>::uninit(); BLOCK + SLACK];
     let numbers = numbers.as_mut_ptr().cast::<i16>();
-    let product = Product {
+    let product = Product::<V> {
         windows: numbers.cast_const(),
         stride,
         weights: weights(memory, step.weights, padded.checked_mul(stride)?)?,
         bias: weights(memory, step.bias, padded)?,
-        end: End::new(memory, &step.requantize, [step.multipliers, step.shifts], padded)?,
+        end: End::new(isa, memory, &step.requantize, [step.multipliers, step.shifts], padded)?,
         n,
     };
     let output = CodeSink::new(memory, &step.output, &rows)?;
@@ -59,7 +59,7 @@ pub fn run<V: CodeVector, const MR: usize>(
                     let first = first + done;
                     V::apart(isa, Lay::<V> { windows: &windows, isa, first, height, stride, to: numbers });
                     let to = output.row(piece.start).add(done * n);
-                    product.block::<V, MR>(isa, to, height);
+                    product.block::<MR>(isa, to, height);
                 }
                 done += height;
             }
@@ -86,24 +86,24 @@ impl<V: CodeVector> Task for Lay<'_, V> {
     }
 }
 
-struct Product<'m> {
+struct Product<'m, V: CodeVector> {
     windows: *const i16,
     /// Numbers from one window to the next, and of a column of weights; even.
     stride: usize,
     weights: &'m [i16],
     bias: &'m [i32],
-    end: End<'m>,
+    end: End<'m, V>,
     n: usize,
 }
 
-impl Product<'_> {
+impl<V: CodeVector> Product<'_, V> {
     /// `height` positions, all channels.
     ///
     /// # Safety
     ///
     /// The windows must be laid out, and the positions be writable from `to` on.
     #[inline(always)]
-    unsafe fn block<V: CodeVector, const MR: usize>(&self, isa: V::Isa, to: *mut u8, height: usize) {
+    unsafe fn block<const MR: usize>(&self, isa: V::Isa, to: *mut u8, height: usize) {
         for channel in (0..self.n).step_by(CHANNELS) {
             let mut row = 0;
             for (high, count) in split(height, MR) {
@@ -113,18 +113,18 @@ impl Product<'_> {
                 // SAFETY: the caller's.
                 let to = unsafe { to.add(row * self.n + channel) };
                 match (high, self.n - channel > CHANNELS / 2) {
-                    (6, true) if MR >= 6 => self.apart::<V, 6, 2>(isa, row, count, channel, to),
-                    (5, true) if MR >= 5 => self.apart::<V, 5, 2>(isa, row, count, channel, to),
-                    (4, true) if MR >= 4 => self.apart::<V, 4, 2>(isa, row, count, channel, to),
-                    (3, true) if MR >= 3 => self.apart::<V, 3, 2>(isa, row, count, channel, to),
-                    (2, true) if MR >= 2 => self.apart::<V, 2, 2>(isa, row, count, channel, to),
-                    (_, true) => self.apart::<V, 1, 2>(isa, row, count, channel, to),
-                    (6, false) if MR >= 6 => self.apart::<V, 6, 1>(isa, row, count, channel, to),
-                    (5, false) if MR >= 5 => self.apart::<V, 5, 1>(isa, row, count, channel, to),
-                    (4, false) if MR >= 4 => self.apart::<V, 4, 1>(isa, row, count, channel, to),
-                    (3, false) if MR >= 3 => self.apart::<V, 3, 1>(isa, row, count, channel, to),
-                    (2, false) if MR >= 2 => self.apart::<V, 2, 1>(isa, row, count, channel, to),
-                    (_, false) => self.apart::<V, 1, 1>(isa, row, count, channel, to),
+                    (6, true) if MR >= 6 => self.apart::<6, 2>(isa, row, count, channel, to),
+                    (5, true) if MR >= 5 => self.apart::<5, 2>(isa, row, count, channel, to),
+                    (4, true) if MR >= 4 => self.apart::<4, 2>(isa, row, count, channel, to),
+                    (3, true) if MR >= 3 => self.apart::<3, 2>(isa, row, count, channel, to),
+                    (2, true) if MR >= 2 => self.apart::<2, 2>(isa, row, count, channel, to),
+                    (_, true) => self.apart::<1, 2>(isa, row, count, channel, to),
+                    (6, false) if MR >= 6 => self.apart::<6, 1>(isa, row, count, channel, to),
+                    (5, false) if MR >= 5 => self.apart::<5, 1>(isa, row, count, channel, to),
+                    (4, false) if MR >= 4 => self.apart::<4, 1>(isa, row, count, channel, to),
+                    (3, false) if MR >= 3 => self.apart::<3, 1>(isa, row, count, channel, to),
+                    (2, false) if MR >= 2 => self.apart::<2, 1>(isa, row, count, channel, to),
+                    (_, false) => self.apart::<1, 1>(isa, row, count, channel, to),
                 }
                 row += high * count;
             }
@@ -132,7 +132,7 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    fn apart<V: CodeVector, const M: usize, const W: usize>(
+    fn apart<const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         row: usize,
@@ -146,7 +146,7 @@ impl Product<'_> {
 
 /// `count` tiles of `M` positions, one below the other, of `W` vectors of channels.
 struct Tiles<'a, V: CodeVector, const M: usize, const W: usize> {
-    product: &'a Product<'a>,
+    product: &'a Product<'a, V>,
     isa: V::Isa,
     row: usize,
     count: usize,
@@ -189,22 +189,19 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
                         }
                     }
                 }
-                let mut to = [self.to.add(tile * M * n); M];
-                for m in 0..M {
-                    to[m] = to[m].add(m * n);
-                }
+                let to = self.to.add(tile * M * n);
                 if W == 2 {
                     let mut pairs = [[sums[0][0]; 2]; M];
                     for m in 0..M {
                         pairs[m] = [sums[m][0], sums[m][W - 1]];
                     }
-                    product.end.store(isa, pairs, channel, to, lanes);
+                    product.end.store(isa, pairs, channel, to, n, lanes);
                 } else {
                     let mut halves = [sums[0][0]; M];
                     for m in 0..M {
                         halves[m] = sums[m][0];
                     }
-                    product.end.store_half(isa, halves, channel, to, lanes);
+                    product.end.store_half(isa, halves, channel, to, n, lanes);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Eight 32-bit sums in a ymm register.
 
 use super::Avx2;
-use crate::kernels::code_vector::{Bounds, CHANNELS, CodeVector};
+use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::vector::Task;
 use core::arch::x86_64::*;
 
@@ -15,14 +15,24 @@ pub struct I32x8(__m256i);
 #[repr(transparent)]
 pub struct I16x16(__m256i);
 
-impl I32x8 {
-    /// Sums in steps, rounded to nearest, halves to even, as is the default.
+/// What numbers of steps are held to. Made only from an [`Avx2`] token.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    zero: __m256i,
+    least: __m256i,
+    most: __m256i,
+    flip: __m256i,
+}
+
+impl Limits {
+    /// The bytes of two vectors of 16-bit numbers of steps, a 128-bit lane of each after the other.
     #[inline(always)]
-    fn rounded(self, multipliers: Self) -> __m256i {
+    fn bytes(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe {
-            let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(self.0), _mm256_castsi256_ps(multipliers.0));
-            _mm256_cvtps_epi32(steps)
+            let (a, b) = (_mm256_adds_epi16(a, self.zero), _mm256_adds_epi16(b, self.zero));
+            let least = _mm256_max_epu8(_mm256_packus_epi16(a, b), self.least);
+            _mm256_xor_si256(_mm256_min_epu8(least, self.most), self.flip)
         }
     }
 }
@@ -55,6 +65,7 @@ unsafe fn bytes(steps: __m256i, bounds: &Bounds) -> __m128i {
 impl CodeVector for I32x8 {
     type Isa = Avx2;
     type Pairs = I16x16;
+    type Limits = Limits;
 
     #[inline(always)]
     fn apart(_: Avx2, task: impl Task) {
@@ -81,12 +92,6 @@ impl CodeVector for I32x8 {
             let first = _mm256_permute2x128_si256::<0x20>(low, high);
             [Self(first), Self(_mm256_permute2x128_si256::<0x31>(low, high))]
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: `self` proves AVX2, and the caller vouches for 8 elements.
-        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
     }
 
     #[inline(always)]
@@ -136,29 +141,83 @@ impl CodeVector for I32x8 {
     }
 
     #[inline(always)]
-    unsafe fn requantize(sums: [Self; 2], multipliers: [Self; 2], bounds: &Bounds, to: *mut u8) {
-        // SAFETY: the sums prove AVX2, and the caller vouches for 16 elements.
+    fn limits(_: Avx2, bounds: &Bounds) -> Limits {
+        let byte = |byte: u8| byte.cast_signed();
+        // SAFETY: the token proves AVX2.
         unsafe {
-            let (low, high) = (sums[0].rounded(multipliers[0]), sums[1].rounded(multipliers[1]));
-            _mm_storeu_si128(to.cast(), bytes(_mm256_packs_epi32(low, high), bounds));
+            Limits {
+                zero: _mm256_set1_epi16(bounds.zero),
+                least: _mm256_set1_epi8(byte(bounds.range[0])),
+                most: _mm256_set1_epi8(byte(bounds.range[1])),
+                flip: _mm256_set1_epi8(byte(bounds.flip)),
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn requantize_two(sums: [Self; 2], multipliers: Self, bounds: &Bounds, to: [*mut u8; 2]) {
-        // SAFETY: the sums prove AVX2, and the caller vouches for 8 elements at each place.
+    fn nearest(self, factors: Self) -> Self {
+        // SAFETY: `self` proves AVX2.
         unsafe {
-            let steps = _mm256_packs_epi32(sums[0].rounded(multipliers), sums[1].rounded(multipliers));
-            let codes = _mm_shuffle_epi32::<0b11_01_10_00>(bytes(steps, bounds));
-            _mm_storel_epi64(to[0].cast(), codes);
-            _mm_storeh_pd(to[1].cast(), _mm_castsi128_pd(codes));
+            let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(self.0), _mm256_castsi256_ps(factors.0));
+            Self(_mm256_cvtps_epi32(steps))
         }
     }
 
     #[inline(always)]
-    unsafe fn requantize_half(self, multipliers: Self, bounds: &Bounds, to: *mut u8, lanes: usize) {
-        // SAFETY: `self` proves AVX2, and the caller vouches for `lanes` elements.
-        unsafe { store_half(self.rounded(multipliers), bounds, to, lanes) }
+    fn fixed_point(self, factors: Self, shifts: Self) -> Self {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let (none, most) = (_mm256_setzero_si256(), _mm256_set1_epi32(31));
+            let left = _mm256_min_epi32(_mm256_max_epi32(shifts.0, none), most);
+            let right = _mm256_max_epi32(_mm256_min_epi32(shifts.0, none), _mm256_sub_epi32(none, most));
+            let right = _mm256_sub_epi32(none, right);
+            let x = _mm256_sllv_epi32(self.0, left);
+            // (x · factor + 2^30) / 2^31, rounded down: bits 31 to 62 of the products, even and odd ones.
+            let half = _mm256_set1_epi64x(1 << 30);
+            let even = _mm256_add_epi64(_mm256_mul_epi32(x, factors.0), half);
+            let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(x), _mm256_srli_epi64::<32>(factors.0));
+            let odd = _mm256_add_epi64(odd, half);
+            let (even, odd) = (_mm256_srli_epi64::<31>(even), _mm256_slli_epi64::<1>(odd));
+            let product = _mm256_blend_epi32::<0b1010_1010>(even, odd);
+            // The one product that does not fit becomes the greatest number.
+            let least = _mm256_set1_epi32(i32::MIN);
+            let both = _mm256_and_si256(_mm256_cmpeq_epi32(x, least), _mm256_cmpeq_epi32(factors.0, least));
+            let product = _mm256_xor_si256(product, both);
+            // Divided by a power of two, halves away from 0.
+            let one = _mm256_set1_epi32(1);
+            let mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
+            let sign = _mm256_srai_epi32::<31>(product);
+            let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), sign);
+            let up = _mm256_cmpgt_epi32(_mm256_and_si256(product, mask), threshold);
+            Self(_mm256_sub_epi32(_mm256_srav_epi32(product, right), up))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_four([a, b, c, d]: [Self; 4], limits: Limits, to: [*mut u8; 4]) {
+        // SAFETY: the steps prove AVX2, and the caller vouches for 8 elements at each place.
+        unsafe {
+            let codes = limits.bytes(_mm256_packs_epi32(a.0, b.0), _mm256_packs_epi32(c.0, d.0));
+            // Each 128-bit lane holds four channels of each place.
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let codes = _mm256_permutevar8x32_epi32(codes, order);
+            let (low, high) = (_mm256_castsi256_si128(codes), _mm256_extracti128_si256::<1>(codes));
+            _mm_storel_epi64(to[0].cast(), low);
+            _mm_storeh_pd(to[1].cast(), _mm_castsi128_pd(low));
+            _mm_storel_epi64(to[2].cast(), high);
+            _mm_storeh_pd(to[3].cast(), _mm_castsi128_pd(high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_two([a, b]: [[Self; 2]; 2], limits: Limits, to: [*mut u8; 2]) {
+        // SAFETY: the steps prove AVX2, and the caller vouches for 16 elements at each place.
+        unsafe {
+            let (a, b) = (_mm256_packs_epi32(a[0].0, a[1].0), _mm256_packs_epi32(b[0].0, b[1].0));
+            let codes = _mm256_permute4x64_epi64::<0b11_01_10_00>(limits.bytes(a, b));
+            _mm_storeu_si128(to[0].cast(), _mm256_castsi256_si128(codes));
+            _mm_storeu_si128(to[1].cast(), _mm256_extracti128_si256::<1>(codes));
+        }
     }
 
     #[inline(always)]
@@ -193,28 +252,21 @@ impl CodeVector for I32x8 {
     #[inline(always)]
     unsafe fn store_steps(self, bounds: &Bounds, to: *mut u8) {
         // SAFETY: `self` proves AVX2, and the caller vouches for 8 elements.
-        unsafe { store_half(_mm256_cvtps_epi32(_mm256_castsi256_ps(self.0)), bounds, to, 8) }
+        unsafe { store_half(_mm256_cvtps_epi32(_mm256_castsi256_ps(self.0)), bounds, to) }
     }
 }
 
-/// Stores the codes of up to 8 numbers of steps.
+/// Stores the codes of 8 numbers of steps.
 ///
 /// # Safety
 ///
-/// The CPU must have AVX2, and `to` be writable for `lanes` elements.
+/// The CPU must have AVX2, and `to` be writable for 8 elements.
 #[inline(always)]
-unsafe fn store_half(steps: __m256i, bounds: &Bounds, to: *mut u8, lanes: usize) {
+unsafe fn store_half(steps: __m256i, bounds: &Bounds, to: *mut u8) {
     // SAFETY: the caller's.
     unsafe {
         let (low, high) = (_mm256_castsi256_si128(steps), _mm256_extracti128_si256::<1>(steps));
         let ordered = _mm_packs_epi32(low, high);
-        let codes = bytes(_mm256_castsi128_si256(ordered), bounds);
-        if lanes == 8 {
-            _mm_storel_epi64(to.cast(), codes);
-        } else {
-            let mut buffer = [0_u8; CHANNELS];
-            _mm_storeu_si128(buffer.as_mut_ptr().cast(), codes);
-            buffer.as_ptr().copy_to_nonoverlapping(to, lanes.min(8));
-        }
+        _mm_storel_epi64(to.cast(), bytes(_mm256_castsi128_si256(ordered), bounds));
     }
 }
