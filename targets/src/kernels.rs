@@ -160,10 +160,11 @@ pub enum Layout {
         nr: usize,
     },
     /// Integer weights as `i16` in pairs along the depth, for instructions that multiply two and add the
-    /// products. A matrix is in panels of 16 columns, each ⌈k/2⌉×16 pairs; the taps of a depthwise window
-    /// are paired along columns, ⌈kh/2⌉×kw rows of 8 pairs for each 8 channels. Of a panel's columns those
-    /// come first that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns
-    /// of a last panel stay in order. Vectors are padded to a multiple of 16.
+    /// products. A matrix is in panels of 16 columns, each ⌈k/2⌉×16 pairs. The taps of a depthwise window are in
+    /// panels of 16 channels, of which the last one ends with the last channel: those of two rows of a column are
+    /// paired, and in the last row of an odd number those of two columns. Of a panel's columns those come first
+    /// that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns of a last panel
+    /// of a matrix stay in order. Vectors are padded to a multiple of 16.
     Pairs,
 }
 

@@ -80,19 +80,25 @@ pub trait CodeVector: Copy {
     /// `from` must be readable, and `to` writable, for 16 elements.
     unsafe fn widen(isa: Self::Isa, from: *const u8, flip: u8, to: *mut i16);
 
-    /// Pairs of the numbers of two positions, eight channels of each.
-    ///
-    /// # Safety
-    ///
-    /// Each must be readable for 8 elements.
-    unsafe fn positions(isa: Self::Isa, from: [*const u8; 2], flip: u8) -> Self::Pairs;
+    /// A number from 0 to 255, sixteen times.
+    fn numbers_of(isa: Self::Isa, number: u8) -> Self::Pairs;
 
-    /// Pairs of the numbers of eight channels of one position and zeros.
+    /// 16 codes as numbers from 0 to 255.
     ///
     /// # Safety
     ///
-    /// It must be readable for 8 elements.
-    unsafe fn position(isa: Self::Isa, from: *const u8, flip: u8) -> Self::Pairs;
+    /// `from` must be readable for 16 elements.
+    unsafe fn numbers(isa: Self::Isa, from: *const u8, flip: u8) -> Self::Pairs;
+
+    /// 8 codes as numbers from 0 to 255, and 8 zeros.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 8 elements.
+    unsafe fn half_numbers(isa: Self::Isa, from: *const u8, flip: u8) -> Self::Pairs;
+
+    /// The pairs of the numbers of `a` and `b`, in narrowing order.
+    fn interleave(a: Self::Pairs, b: Self::Pairs) -> [Self::Pairs; 2];
 
     /// What all numbers of steps are held to, in registers.
     fn limits(isa: Self::Isa, bounds: &Bounds) -> Self::Limits;

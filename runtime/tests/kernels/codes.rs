@@ -264,18 +264,23 @@ fn pairs(weights: &[i32], n: usize, depth: usize) -> Vec<[u8; 2]> {
     out
 }
 
-/// `[n, taps]` in pairs of rows, 8 channels at a time.
+/// `[n, taps]` in pairs of rows and at last of columns, 16 channels at a time, the last ones last.
 fn pairs_of_taps(weights: &[i32], n: usize, [kh, kw]: [usize; 2]) -> Vec<[u8; 2]> {
+    const ORDER: [usize; 16] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
     let mut out = Vec::new();
     let value = |o: usize, row: usize, kx: usize| {
-        if o < n && row < kh { weights[o * kh * kw + row * kw + kx] as i16 } else { 0 }
+        if o < n && kx < kw { weights[o * kh * kw + row * kw + kx] as i16 } else { 0 }.to_le_bytes()
     };
-    for first in (0..n.next_multiple_of(16)).step_by(8) {
-        for row in (0..kh).step_by(2) {
+    for first in (0..n).step_by(16) {
+        let first = first.min(n.saturating_sub(16));
+        for row in (0..kh - 1).step_by(2) {
             for kx in 0..kw {
-                for o in first..first + 8 {
-                    out.extend([value(o, row, kx).to_le_bytes(), value(o, row + 1, kx).to_le_bytes()]);
-                }
+                out.extend(ORDER.iter().flat_map(|at| [row, row + 1].map(|row| value(first + at, row, kx))));
+            }
+        }
+        if kh % 2 == 1 {
+            for kx in (0..kw).step_by(2) {
+                out.extend(ORDER.iter().flat_map(|at| [kx, kx + 1].map(|kx| value(first + at, kh - 1, kx))));
             }
         }
     }

@@ -71,10 +71,10 @@ kernels! {
     conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
 
     /// Depthwise convolution of codes, 3×3, column strides of 1 or 2, no dilation; weights in pairs.
-    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3, 2>;
+    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3>;
 
     /// Depthwise convolution of codes, 5×5, column strides of 1 or 2, no dilation; weights in pairs.
-    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5, 3>;
+    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5>;
 
     /// Sums and products of codes by the rule of ONNX.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;

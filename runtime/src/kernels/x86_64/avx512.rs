@@ -69,10 +69,10 @@ kernels! {
     conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
 
     /// As AVX2's, 256 bits at a time.
-    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3, 2>;
+    dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3>;
 
     /// As AVX2's, 256 bits at a time.
-    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5, 3>;
+    dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5>;
 
     /// As AVX2's, 256 bits at a time.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;

@@ -122,22 +122,33 @@ impl CodeVector for I32x8 {
     }
 
     #[inline(always)]
-    unsafe fn positions(_: Avx2, from: [*const u8; 2], flip: u8) -> I16x16 {
-        // SAFETY: the token proves AVX2, and the caller vouches for the elements.
+    fn numbers_of(_: Avx2, number: u8) -> I16x16 {
+        // SAFETY: the token proves AVX2.
+        I16x16(unsafe { _mm256_set1_epi16(number.into()) })
+    }
+
+    #[inline(always)]
+    unsafe fn numbers(_: Avx2, from: *const u8, flip: u8) -> I16x16 {
+        // SAFETY: the token proves AVX2, and the caller vouches for 16 elements.
         unsafe {
-            let [a, b] = from.map(|from| _mm_loadl_epi64(from.cast()));
-            let codes = _mm_xor_si128(_mm_unpacklo_epi8(a, b), splat(flip));
+            let codes = _mm_xor_si128(_mm_loadu_si128(from.cast()), splat(flip));
             I16x16(_mm256_cvtepu8_epi16(codes))
         }
     }
 
     #[inline(always)]
-    unsafe fn position(_: Avx2, from: *const u8, flip: u8) -> I16x16 {
-        // SAFETY: the token proves AVX2, and the caller vouches for the elements.
+    unsafe fn half_numbers(_: Avx2, from: *const u8, flip: u8) -> I16x16 {
+        // SAFETY: the token proves AVX2, and the caller vouches for 8 elements.
         unsafe {
             let codes = _mm_xor_si128(_mm_loadl_epi64(from.cast()), splat(flip));
-            I16x16(_mm256_cvtepu8_epi32(codes))
+            I16x16(_mm256_cvtepu8_epi16(codes))
         }
+    }
+
+    #[inline(always)]
+    fn interleave(a: I16x16, b: I16x16) -> [I16x16; 2] {
+        // SAFETY: the numbers prove AVX2.
+        unsafe { [I16x16(_mm256_unpacklo_epi16(a.0, b.0)), I16x16(_mm256_unpackhi_epi16(a.0, b.0))] }
     }
 
     #[inline(always)]
