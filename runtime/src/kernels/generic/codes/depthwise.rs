@@ -282,20 +282,21 @@ impl<'a, V: CodeVector, const K: usize> Line<'a, V, K> {
                 let last = rows[K - 1];
                 let mut from = last.base;
                 let mut left = zeros;
-                for column in 0..columns {
-                    let mut right = zeros;
-                    if !is_outside::<EDGE, K>(column, columns, first, width) {
-                        right = numbers::<V, FLIP, L>(isa, from, lanes);
+                for column in 0..columns + 1 {
+                    let mut right = left;
+                    if column < columns {
+                        right = zeros;
+                        if !is_outside::<EDGE, K>(column, columns, first, width) {
+                            right = numbers::<V, FLIP, L>(isa, from, lanes);
+                        }
+                        from = from.wrapping_add(last.column);
                     }
-                    from = from.wrapping_add(last.column);
-                    // The last tap of a row has no partner: its weight is paired with 0.
+                    // Pairs of a column and the next one; the last tap's weight is paired with 0.
+                    let [low, high] = V::interleave(left, right);
                     for n in 0..N {
-                        let end = n * S + K - 1;
-                        let is_last = column == end;
-                        if is_last || column < end && column > n * S && (column - n * S) % 2 == 1 {
-                            let [low, high] = V::interleave(if is_last { right } else { left }, right);
-                            let at = K / 2 * K + (column - n * S) / 2;
-                            let weight = taps.add(at * 2 * CHANNELS);
+                        let tap = column.wrapping_sub(1 + n * S);
+                        if tap < K && tap % 2 == 0 {
+                            let weight = taps.add((K / 2 * K + tap / 2) * 2 * CHANNELS);
                             let weights = [V::pairs(isa, weight), V::pairs(isa, weight.add(CHANNELS))];
                             sums[n][0] = sums[n][0].add_products(low, weights[0]);
                             sums[n][1] = sums[n][1].add_products(high, weights[1]);
