@@ -159,12 +159,21 @@ pub enum Layout {
         /// Columns of a panel.
         nr: usize,
     },
-    /// Integer weights as `i16` in pairs along the depth, for instructions that multiply two and add the
-    /// products. A matrix is in panels of 16 columns, each ⌈k/2⌉×16 pairs. The taps of a depthwise window are in
-    /// panels of 16 channels, of which the last one ends with the last channel: those of two rows of a column are
-    /// paired, and in the last row of an odd number those of two columns. Of a panel's columns those come first
-    /// that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7, 12–15; up to 8 columns of a last panel
-    /// of a matrix stay in order. Vectors are padded to a multiple of 16.
+    /// Integer weights for instructions that multiply in pairs and add the products. Vectors are padded to a
+    /// multiple of 16.
+    ///
+    /// A matrix is in panels of 16 columns and quads of 4 rows. A panel's quad is narrow, of 8 bits, where no pair of
+    /// weights times codes from 0 to 255 can leave 16 bits; else it is wide, of 16, and so are all of a panel that
+    /// has few narrow ones. The wide quads of a panel stand before the narrow ones. A table of three words a panel
+    /// says where it begins, and how many quads of each kind it has; behind the weights of a panel stands which
+    /// quad of the depth each is.
+    ///
+    /// The taps of a depthwise window are `i16` in panels of 16 channels, of which the last one ends with the
+    /// last channel: those of two rows of a column are paired, and in the last row of an odd number those of two
+    /// columns.
+    ///
+    /// Of a panel's columns those come first that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7,
+    /// 12–15; up to 8 columns of a last panel of a matrix stay in order.
     Pairs,
 }
 

@@ -1,6 +1,7 @@
 //! The weight blob: constants in the order and packing in which kernels read them.
 
 mod pairs;
+mod quads;
 
 use super::request::Packed;
 use mobilec_targets::Layout;
@@ -47,7 +48,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Channels { values, taps, n }, Layout::Panels { nr }) => {
             floats(&panels(values, *taps, *n, nr))
         }
-        (Packed::Filters { values, k, n, .. }, Layout::Pairs) => shorts(&pairs::filters(values, *k, *n)),
+        (Packed::Filters { values, k, n, .. }, Layout::Pairs) => quads::filters(values, *k, *n),
         (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
         (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
             if *wide {

@@ -1,9 +1,10 @@
 //! Vectors of 32-bit sums of 8-bit codes: what the algorithms on codes need from an instruction set.
 //!
 //! Codes are widened to 16 bits and multiplied in pairs whose products are added in 32 bits, which is exact:
-//! two products of a number up to 255 and one of 9 bits stay far below 2^31, and nothing saturates. Sums of 16
-//! channels are two vectors in *narrowing order*: channels 0–3 and 8–11, then 4–7 and 12–15, which is the
-//! order in which 128-bit lanes are unpacked and packed.
+//! two products of a number up to 255 and one of 9 bits stay far below 2^31, and nothing saturates. Where the
+//! compiler has seen that the products of two weights with any codes fit 16 bits together, codes of 8 bits are
+//! multiplied in quads. Sums of 16 channels are two vectors in *narrowing order*: channels 0–3 and 8–11, then 4–7
+//! and 12–15, which is the order in which 128-bit lanes are unpacked and packed.
 //!
 //! As with [`Vector`](super::vector::Vector), a value proves the instruction set, and everything is inlined
 //! into the function that instantiates the algorithm.
@@ -35,6 +36,9 @@ pub trait CodeVector: Copy {
 
     /// Eight pairs of 16-bit numbers.
     type Pairs: Copy;
+
+    /// Eight quads of 8-bit numbers.
+    type Quads: Copy;
 
     /// [`Bounds`] in registers.
     type Limits: Copy;
@@ -72,6 +76,31 @@ pub trait CodeVector: Copy {
 
     /// self + the sums of the products of pairs
     fn add_products(self, a: Self::Pairs, b: Self::Pairs) -> Self;
+
+    /// The weights of the next quad of eight columns in memory.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 32 elements.
+    unsafe fn quads(isa: Self::Isa, from: *const u8) -> Self::Quads;
+
+    /// The next four numbers from 0 to 255 in memory, eight times.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 4 elements.
+    unsafe fn quad(isa: Self::Isa, from: *const u8) -> Self::Quads;
+
+    /// self + the sums of the products of quads of numbers and weights; the products of a pair must fit 16 bits
+    /// together.
+    fn add_quads(self, numbers: Self::Quads, weights: Self::Quads) -> Self;
+
+    /// Stores 16 numbers from 0 to 255 as bytes.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable, and `to` writable, for 16 elements.
+    unsafe fn narrow(isa: Self::Isa, from: *const i16, to: *mut u8);
 
     /// Stores 16 codes as 16-bit numbers from 0 to 255.
     ///

@@ -248,20 +248,41 @@ impl Blob {
     }
 }
 
-/// `[n, depth]` in pairs and panels.
-fn pairs(weights: &[i32], n: usize, depth: usize) -> Vec<[u8; 2]> {
-    const ORDER: [usize; 16] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
-    let mut out = Vec::new();
-    let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] as i16 } else { 0 };
+/// `[n, depth]` in quads and panels.
+fn quads(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
+    let (mut table, mut panels) = (Vec::new(), Vec::new());
+    let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] } else { 0 };
+    let fits = |o: usize, k: usize| {
+        let pair = [value(o, k), value(o, k + 1)];
+        let [above, below] = [1, -1].map(|sign| pair.iter().map(|v| (v * sign).max(0)).sum::<i32>());
+        pair.iter().all(|v| (-128..128).contains(v)) && above <= 128 && below <= 128
+    };
     for first in (0..n).step_by(16) {
-        for k in (0..depth).step_by(2) {
-            for (at, swapped) in ORDER.into_iter().enumerate() {
-                let o = first + if n - first <= 8 { at } else { swapped };
-                out.extend([value(o, k).to_le_bytes(), value(o, k + 1).to_le_bytes()]);
+        let in_order: Vec<usize> = (0..8).collect();
+        let swapped = [vec![0, 1, 2, 3, 8, 9, 10, 11], vec![4, 5, 6, 7, 12, 13, 14, 15]];
+        let halves = if n - first > 8 { swapped.to_vec() } else { vec![in_order] };
+        let columns: Vec<usize> = halves.concat().into_iter().map(|at| first + at).collect();
+        let narrow = |&quad: &usize| columns.iter().all(|&o| fits(o, quad * 4) && fits(o, quad * 4 + 2));
+        let count = depth.div_ceil(4);
+        let (mut narrow, mut wide): (Vec<usize>, Vec<usize>) = (0..count).partition(narrow);
+        // Either is what a kernel takes.
+        if narrow.len() < count / 4 {
+            (narrow, wide) = (Vec::new(), (0..count).collect());
+        }
+        table.extend([n.div_ceil(16) * 12 + panels.len(), wide.len(), narrow.len()]);
+        for &quad in &wide {
+            for k in [quad * 4, quad * 4 + 2] {
+                let pairs = columns.iter().flat_map(|&o| [value(o, k), value(o, k + 1)]);
+                panels.extend(pairs.flat_map(|v| (v as i16).to_le_bytes()));
             }
         }
+        for &quad in &narrow {
+            panels.extend(columns.iter().flat_map(|&o| [0, 1, 2, 3].map(|k| value(o, quad * 4 + k) as u8)));
+        }
+        panels.extend(wide.iter().chain(&narrow).flat_map(|&quad| (quad as u16).to_le_bytes()));
+        panels.resize(panels.len().next_multiple_of(4), 0);
     }
-    out
+    table.iter().flat_map(|&word| (word as u32).to_le_bytes()).chain(panels).collect()
 }
 
 /// `[n, taps]` in pairs of rows and at last of columns, 16 channels at a time, the last ones last.
@@ -366,7 +387,7 @@ proptest! {
         let depth = layer.depth(false);
         let mut blob = Blob::default();
         let plain = blob.plain(layer.wide, constants.weights.iter().copied());
-        let paired = blob.push(pairs(&constants.weights, layer.n, depth));
+        let paired = blob.push(quads(&constants.weights, layer.n, depth).into_iter().map(|byte| [byte]));
         let bias = blob.words(&folded(&layer, &constants, false));
         let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
         for (at, kernel) in kernels!(conv2d_q8, conv2d_q8_6x16).iter().enumerate() {

@@ -1,29 +1,10 @@
-//! Integer weights in pairs: see [`Layout::Pairs`](mobilec_targets::Layout).
+//! Integer weights of depthwise windows in pairs: see [`Layout::Pairs`](mobilec_targets::Layout).
 
 /// Columns of a panel: two vectors of 8 sums.
 pub const COLUMNS: usize = 16;
 
 /// Which column stands where in a panel, so that two vectors of 32-bit sums narrow to one of 16 in order.
 const ORDER: [usize; COLUMNS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
-
-/// `[n, k]` → `[⌈n/16⌉, ⌈k/2⌉, 16, 2]`
-pub fn filters(values: &[i16], k: usize, n: usize) -> Vec<i16> {
-    let mut out = Vec::with_capacity(n.next_multiple_of(COLUMNS) * k.next_multiple_of(2));
-    for first in (0..n).step_by(COLUMNS) {
-        let in_order = n - first <= COLUMNS / 2;
-        for pair in (0..k).step_by(2) {
-            for (at, &column) in ORDER.iter().enumerate() {
-                let column = first + if in_order { at } else { column };
-                let value = |k_at: usize| {
-                    let inside = column < n && k_at < k;
-                    if inside { values[column * k + k_at] } else { 0 }
-                };
-                out.extend([value(pair), value(pair + 1)]);
-            }
-        }
-    }
-    out
-}
 
 /// `[kh·kw, n]` → `[⌈n/16⌉, pairs, 16, 2]`; the last panel ends with the last channel where there are 16.
 pub fn taps(values: &[i16], [kh, kw]: [usize; 2], n: usize) -> Vec<i16> {
@@ -53,18 +34,6 @@ pub fn taps(values: &[i16], [kh, kw]: [usize; 2], n: usize) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_panel_is_in_narrowing_order_and_a_half_one_in_order() {
-        let values: Vec<i16> = (0..24 * 3).collect();
-        let packed = filters(&values, 3, 24);
-        assert_eq!(packed.len(), 2 * 2 * 32);
-        assert_eq!(packed[..4], [0, 1, 3, 4]);
-        assert_eq!(packed[8..10], [8 * 3, 8 * 3 + 1]);
-        assert_eq!(packed[32..34], [2, 0]);
-        assert_eq!(packed[64 + 8..64 + 10], [20 * 3, 20 * 3 + 1]);
-        assert_eq!(packed[64 + 16..64 + 32], [0; 16]);
-    }
 
     #[test]
     fn taps_are_paired_along_columns_and_those_of_the_last_row_along_it() {

@@ -8,6 +8,27 @@ use mobilec_runtime::x86_64::Avx2;
 const END: Requantize = Requantize::onnx(Codes::u8(0), [0, 255]);
 
 impl Bench {
+    /// A matrix in quads that are all of one kind; only their table and places matter.
+    fn quads(&mut self, k: usize, n: usize, is_wide: bool) {
+        let (quads, panels) = (k.div_ceil(4), n.div_ceil(16));
+        let len = quads * if is_wide { 128 } else { 64 };
+        let size = (len + 2 * quads).next_multiple_of(32);
+        let start = (12 * panels).next_multiple_of(32);
+        let mut word = |at: usize, value: usize| self.weights[at / 4] = f32::from_bits(value as u32);
+        for panel in 0..panels {
+            // The last panel may be a half.
+            let len = if n - panel * 16 > 8 { len } else { len / 2 };
+            let [wide, narrow] = if is_wide { [quads, 0] } else { [0, quads] };
+            let at = start + panel * size;
+            for (i, value) in [at, wide, narrow].into_iter().enumerate() {
+                word(12 * panel + 4 * i, value);
+            }
+            for pair in (0..quads).step_by(2) {
+                word(at + len + 2 * pair, pair | (pair + 1) << 16);
+            }
+        }
+    }
+
     pub fn layers_of_codes(&mut self, cpu: Avx2) {
         #[rustfmt::skip]
         let layers: [(usize, usize, usize, usize, usize); 15] = [
@@ -17,7 +38,9 @@ impl Bench {
             (14, 64, 384, 1, 1), (14, 384, 64, 1, 1), (14, 576, 96, 1, 1),
             (7, 160, 960, 1, 1), (7, 960, 320, 1, 1), (7, 320, 1280, 1, 1), (1, 1280, 1000, 1, 1),
         ];
-        for (size, c, n, kernel, stride) in layers {
+        for (layer, is_wide) in layers.into_iter().flat_map(|layer| [(layer, false), (layer, true)]) {
+            let (size, c, n, kernel, stride) = layer;
+            self.quads(kernel * kernel * c, n, is_wide);
             let out = size.div_ceil(stride);
             let step = QuantizedConv2d {
                 input: map(INPUT, [size, size, c]),
@@ -36,7 +59,10 @@ impl Bench {
                 requantize: END,
             };
             self.run(
-                &format!("codes {kernel}×{kernel} {size}×{size} {c} → {n}"),
+                &format!(
+                    "codes {kernel}×{kernel} {size}×{size} {c} → {n}{}",
+                    if is_wide { " wide" } else { "" }
+                ),
                 out * out * kernel * kernel * c * n,
                 cpu,
                 |memory| avx2::conv2d_q8_6x16(cpu, memory, &step, 0..out),

@@ -66,7 +66,7 @@ kernels! {
     /// Each channel times a constant plus a constant.
     channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x8>;
 
-    /// Convolution of codes, one group; weights in pairs. Tiles of 6 positions × 16 channels: 12 sums, 2
+    /// Convolution of codes, one group; weights in quads. Tiles of 6 positions × 16 channels: 12 sums, 2
     /// vectors of weights, 1 broadcast and 1 product are 16 registers.
     conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
 

@@ -20,7 +20,7 @@ pub struct Windows<'m> {
     axes: [Axis; 2],
     input: CodeSource<'m>,
     zero: i16,
-    /// Numbers of a window, without the one that makes them even.
+    /// Numbers of a window, without those that fill it up.
     pub depth: usize,
     is_point: bool,
 }
@@ -71,8 +71,8 @@ impl<'m> Windows<'m> {
                     for at in 0..positions {
                         let to = to.add(at * stride);
                         self.window::<V>(isa, y, x + at, to);
-                        if stride > self.depth {
-                            *to.add(self.depth) = 0;
+                        for pad in self.depth..stride {
+                            *to.add(pad) = 0;
                         }
                     }
                 }

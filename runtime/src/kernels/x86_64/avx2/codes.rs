@@ -62,9 +62,15 @@ unsafe fn bytes(steps: __m256i, bounds: &Bounds) -> __m128i {
     }
 }
 
+/// Thirty-two 8-bit numbers or weights.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct U8x32(__m256i);
+
 impl CodeVector for I32x8 {
     type Isa = Avx2;
     type Pairs = I16x16;
+    type Quads = U8x32;
     type Limits = Limits;
 
     #[inline(always)]
@@ -110,6 +116,36 @@ impl CodeVector for I32x8 {
     fn add_products(self, a: I16x16, b: I16x16) -> Self {
         // SAFETY: `self` proves AVX2.
         Self(unsafe { _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0)) })
+    }
+
+    #[inline(always)]
+    unsafe fn quads(_: Avx2, from: *const u8) -> U8x32 {
+        // SAFETY: the token proves AVX2, and the caller vouches for 32 elements.
+        U8x32(unsafe { _mm256_loadu_si256(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn quad(_: Avx2, from: *const u8) -> U8x32 {
+        // SAFETY: the token proves AVX2, and the caller vouches for 4 elements.
+        U8x32(unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) })
+    }
+
+    #[inline(always)]
+    fn add_quads(self, numbers: U8x32, weights: U8x32) -> Self {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(numbers.0, weights.0);
+            Self(_mm256_add_epi32(self.0, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(_: Avx2, from: *const i16, to: *mut u8) {
+        // SAFETY: the token proves AVX2, and the caller vouches for 16 elements.
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
+            _mm_storeu_si128(to.cast(), _mm_packus_epi16(low, high));
+        }
     }
 
     #[inline(always)]
