@@ -24,7 +24,7 @@ mod in_rows;
 mod interpolate;
 mod layer_norm;
 pub(super) mod matmul;
-mod quantize;
+pub(super) mod quantize;
 mod quantized;
 mod reduce;
 mod select;

@@ -30,6 +30,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::channel_scale_f32",    ChannelScale,  [1, 8],  RowMajor,          any,          elementwise),
     row("x86_64::avx2::channel_affine_f32",   ChannelAffine, [1, 8],  RowMajor,          any,          elementwise),
     row("x86_64::avx2::matmul_f32",          MatMul,        [6, 16], RowMajor,         any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::quantize_f32",        Quantize,      [1, 8],  RowMajor,         any,          |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     row("x86_64::avx2::softmax_f32",         Softmax,       [1, 8],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX2, s)),
     codes("x86_64::avx2::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
     codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),

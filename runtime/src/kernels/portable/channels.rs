@@ -17,6 +17,7 @@ pub struct Scaled {
 }
 
 /// `output[o, c, i] = f(input[o, c, i], scale[c], zero_point[c])`
+#[inline(always)]
 pub fn map<T: Plain, U: Plain>(
     memory: &mut Memory<'_>,
     step: &Scaled,

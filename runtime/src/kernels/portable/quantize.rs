@@ -12,8 +12,9 @@ pub fn quantize_f32(memory: &mut Memory<'_>, step: &Quantize) {
     told(run(memory, step));
 }
 
-#[inline]
-pub(super) fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
+/// See [`quantize_f32`].
+#[inline(always)]
+pub fn run(memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
     let &Quantize { input, output, outer, channels, inner, scale, zero_point, to } = step;
     let scaled = &Scaled { input, output, shape: [outer, channels, inner], scale, zero_point };
     match to {

@@ -7,12 +7,12 @@ pub use super::detect::Avx2;
 
 use super::{kernels, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
-use crate::kernels::portable::matmul;
+use crate::kernels::portable::{matmul, quantize};
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
-    Pointwise, Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
+    Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
 };
 use codes::I32x8;
 use core::ops::Range;
@@ -86,6 +86,15 @@ wholes! {
     /// Products of computed matrices.
     matmul_f32: MatMul = matmul::run::<F32x8>;
 
+    /// To 8-bit codes.
+    quantize_f32: Quantize = quantized;
+
     /// Softmax along an axis; of rows in vectors.
     softmax_f32: Softmax = softmax::<F32x8>;
+}
+
+/// The portable loops, in this instruction set's vectors.
+#[inline(always)]
+fn quantized(_: Avx2, memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
+    quantize::run(memory, step)
 }

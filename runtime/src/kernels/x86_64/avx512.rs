@@ -7,12 +7,12 @@ pub use super::detect::Avx512;
 use super::avx2::codes::I32x8;
 use super::{kernels, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
-use crate::kernels::portable::matmul;
+use crate::kernels::portable::{matmul, quantize};
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
-    Pointwise, Pool2d, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
+    Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
 };
 use core::ops::Range;
 use vector::F32x16;
@@ -84,6 +84,15 @@ wholes! {
     /// Products of computed matrices.
     matmul_f32: MatMul = matmul::run::<F32x16>;
 
+    /// To 8-bit codes.
+    quantize_f32: Quantize = quantized;
+
     /// Softmax along an axis; of rows in vectors.
     softmax_f32: Softmax = softmax::<F32x16>;
+}
+
+/// The portable loops, in this instruction set's vectors.
+#[inline(always)]
+fn quantized(_: Avx512, memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
+    quantize::run(memory, step)
 }
