@@ -10,9 +10,13 @@ use crate::kernels::generic::window::Axis;
 use crate::kernels::view::CodeSource;
 use crate::memory::Memory;
 use crate::steps::QuantizedConv2d;
+use core::ops::Range;
 
 /// Numbers that a step of 16 may write behind the end.
 pub const SLACK: usize = 16;
+
+/// Rows that windows of short rows may have.
+const SHORT_ROWS: usize = 8;
 
 /// The windows of a convolution of one group.
 pub struct Windows<'m> {
@@ -68,17 +72,94 @@ impl<'m> Windows<'m> {
                 if self.is_point && stride == self.depth {
                     self.run::<V>(isa, y, x * stride, positions * stride, to);
                 } else {
-                    for at in 0..positions {
-                        let to = to.add(at * stride);
-                        self.window::<V>(isa, y, x + at, to);
-                        for pad in self.depth..stride {
-                            *to.add(pad) = 0;
-                        }
-                    }
+                    // In the order of the columns: what a window writes too much belongs to the next one.
+                    let short = self.short(y, x..x + positions);
+                    self.each::<V>(isa, y, x..short.start, stride, to);
+                    self.lay_short::<V>(isa, y, short.clone(), stride, to.add((short.start - x) * stride));
+                    let rest = to.add((short.end - x) * stride);
+                    self.each::<V>(isa, y, short.end..x + positions, stride, rest);
                 }
             }
             done += positions;
             (y, x) = (y + 1, 0);
+        }
+    }
+
+    /// Lays out the windows of those columns of a row one by one.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Windows::lay`].
+    #[inline(always)]
+    unsafe fn each<V: CodeVector>(
+        &self,
+        isa: V::Isa,
+        y: usize,
+        columns: Range<usize>,
+        stride: usize,
+        mut to: *mut i16,
+    ) {
+        for x in columns {
+            // SAFETY: the caller's.
+            unsafe {
+                self.window::<V>(isa, y, x, to);
+                fill(to.add(self.depth), 0, stride - self.depth);
+                to = to.add(stride);
+            }
+        }
+    }
+
+    /// Those of the columns whose windows lie in the map and have few rows of at most 16 codes, as in the first layer
+    /// of a network; none, at the first column, where there are none.
+    #[inline(always)]
+    fn short(&self, y: usize, columns: Range<usize>) -> Range<usize> {
+        let QuantizedConv2d { input, kernel: [kh, kw], dilation, .. } = self.step;
+        let [rows, across] = self.axes;
+        let none = columns.start..columns.start;
+        if rows.taps(y) != (0..*kh) || *kh > SHORT_ROWS || kw * input.channels > SLACK || dilation[1] != 1 {
+            return none;
+        }
+        let inside = across.inside();
+        let (first, mut end) = (columns.start.max(inside.start), columns.end.min(inside.end));
+        // All 16 codes that are read belong to the row.
+        while end > first && across.first(end - 1) * input.channels + SLACK > self.input.row_len() {
+            end -= 1;
+        }
+        if first < end { first..end } else { none }
+    }
+
+    /// Lays out the windows of columns that are [`short`](Self::short).
+    ///
+    /// # Safety
+    ///
+    /// As of [`Windows::lay`].
+    #[inline(always)]
+    unsafe fn lay_short<V: CodeVector>(
+        &self,
+        isa: V::Isa,
+        y: usize,
+        columns: Range<usize>,
+        stride: usize,
+        mut to: *mut i16,
+    ) {
+        let QuantizedConv2d { input, kernel: [kh, kw], .. } = self.step;
+        let [rows, across] = self.axes;
+        let len = kw * input.channels;
+        let mut lines = [self.input.row(0); SHORT_ROWS];
+        for (ky, line) in lines.iter_mut().enumerate().take(*kh) {
+            *line = self.input.row(rows.position(y, ky));
+        }
+        let flip = flip(self.step.codes);
+        for x in columns {
+            let at = across.first(x) * input.channels;
+            // SAFETY: the windows lie in the map, and as many codes as are read in its rows.
+            unsafe {
+                for (ky, line) in lines.iter().enumerate().take(*kh) {
+                    V::widen(isa, line.add(at), flip, to.add(ky * len));
+                }
+                fill(to.add(self.depth), 0, stride - self.depth);
+                to = to.add(stride);
+            }
         }
     }
 
