@@ -3,6 +3,7 @@
 #   - Rust for aarch64 and Cortex-M, and QEMU (tests/cross/setup.sh), into target/cross
 #   - Python with ONNX Runtime, as an oracle, into target/oracle
 #   - what PyTorch's exporters write (tests/exporters/setup.sh: 3 GB are downloaded for it), into target/exports
+#   - the test digits and some of the training digits (tests/digits/data.py), into target/digits
 #   - formatting, clippy, documentation, every test
 # MOBILEC_MODELS may name a folder with more trained networks; tests that want it say when they skip.
 # MOBILEC_EXPORTS may name a folder that tests/exporters/export.py wrote; none are made then.
@@ -30,6 +31,8 @@ export MOBILEC_EXPORTS
 
 export MOBILEC_CROSS_ENV="$PWD/target/cross/env.sh"
 export MOBILEC_PYTHON="$oracle/bin/python"
+export MOBILEC_DIGITS="$PWD/target/digits"
+[ -f "$MOBILEC_DIGITS/test.npy" ] || "$MOBILEC_PYTHON" tests/digits/data.py "$MOBILEC_DIGITS"
 MOBILEC_ONNX_TESTS=$("$MOBILEC_PYTHON" -c 'import os, onnx; print(os.path.dirname(onnx.__file__))')/backend/test/data
 export MOBILEC_ONNX_TESTS
 export MOBILEC_CACHE_DIR="${MOBILEC_CACHE_DIR:-$PWD/target/mobilec-cache}"

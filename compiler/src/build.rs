@@ -14,6 +14,8 @@ use crate::files;
 use crate::onnx::ImportOptions;
 use crate::pixels::Input;
 use crate::plan::{Inputs, Objective};
+#[cfg(feature = "quantize")]
+use crate::quantize::Calibration;
 use mobilec_targets::{Target, by_name};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub struct Build {
     pixels: Option<Input>,
     inputs: Inputs,
     objective: Option<Objective>,
+    #[cfg(feature = "quantize")]
+    calibration: Option<Calibration>,
 }
 
 /// What is compiled.
@@ -94,6 +98,8 @@ impl Build {
             pixels: None,
             inputs: Inputs::default(),
             objective: None,
+            #[cfg(feature = "quantize")]
+            calibration: None,
         }
     }
 
@@ -111,6 +117,23 @@ impl Build {
     #[must_use]
     pub fn input(mut self, pixels: Input) -> Self {
         self.pixels = Some(pixels);
+        self
+    }
+
+    /// Makes integers of a float network first, see [`quantize`](crate::quantize). The float network is built
+    /// and run on the calibration samples, here and whenever they have changed.
+    ///
+    /// ```no_run
+    /// # fn main() -> mobilec::Result {
+    /// mobilec::Build::onnx("models/mobilenet_v2.onnx")
+    ///     .quantize(mobilec::Calibration::dir("calibration"))
+    ///     .emit("classifier")
+    /// # }
+    /// ```
+    #[cfg(feature = "quantize")]
+    #[must_use]
+    pub fn quantize(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
         self
     }
 
@@ -158,6 +181,10 @@ impl Build {
         model.pixels.clone_from(&self.pixels);
         for location in model.import.external.keys() {
             println!("cargo::rerun-if-changed={}", folder.join(location).display());
+        }
+        #[cfg(feature = "quantize")]
+        if let Some(calibration) = &self.calibration {
+            model = calibration.quantized(&model, &root, &out.join("mobilec"))?;
         }
         let options = Options::new(target, name);
         let within = self.budget.ram_bytes.map(|cap| Objective::Speed { cap });

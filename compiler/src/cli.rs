@@ -8,7 +8,7 @@ mod check;
 mod compile;
 mod export;
 mod model;
-mod pictures;
+mod quantize;
 mod report;
 mod run;
 mod samples;
@@ -43,6 +43,8 @@ enum Command {
     Zoo(zoo::Zoo),
     /// Write a network of the zoo, or of a .mobilec file, as ONNX
     Export(export::Export),
+    /// Make a network of 8-bit integers from one of floats, by means of calibration samples
+    Quantize(quantize::Quantize),
     /// List what code can be generated for
     Targets(targets::Targets),
 }
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Report(command) => command.execute(),
         Command::Zoo(command) => command.execute(),
         Command::Export(command) => command.execute(),
+        Command::Quantize(command) => command.execute(),
         Command::Targets(command) => command.execute(),
     };
     match outcome {

@@ -215,22 +215,41 @@ pub fn optimize_with(imported: &Graph, rounding: Rounding) -> Result<(Graph, Vec
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
     let (imported, notes) = import(model)?;
     let (mut fused, fusions) = optimize_with(&imported, options.rounding)?;
-    let Options { target, objective, inputs, assume, .. } = *options;
-    if inputs != Inputs::Rows {
+    if options.inputs != Inputs::Rows {
         passes::lay_out(&mut fused).map_err(|fault| bug(&fused, fault))?;
     }
+    let compiled = compile_fused(fused, options)?;
+    let sha256 = model.sha256();
+    let module = ModuleOptions { model: model.name.clone(), sha256: sha256.clone(), ..compiled.options };
+    Ok(Compiled { imported, notes, fusions, sha256, options: module, ..compiled })
+}
+
+/// Compiles a graph as it is; it stands for the imported one as well.
+///
+/// # Errors
+///
+/// An operator without a kernel, a target that cannot hold the network.
+pub fn compile_fused(fused: Graph, options: &Options) -> Result<Compiled> {
+    let Options { target, objective, inputs, assume, .. } = *options;
     let plan = plan::build(&fused, &PlanOptions { target, objective, inputs, assume })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
-    let sha256 = model.sha256();
     let module = ModuleOptions {
         name: options.name.clone(),
-        model: model.name.clone(),
-        sha256: sha256.clone(),
+        model: fused.name.clone(),
+        sha256: String::new(),
         command: options.command.clone(),
         observe: options.observe,
         inline_weights: options.inline_weights,
     };
-    Ok(Compiled { imported, fused, plan, notes, fusions, sha256, options: module })
+    Ok(Compiled {
+        imported: fused.clone(),
+        fused,
+        plan,
+        notes: Vec::new(),
+        fusions: Vec::new(),
+        sha256: String::new(),
+        options: module,
+    })
 }
 
 impl Compiled {

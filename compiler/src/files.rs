@@ -139,6 +139,33 @@ pub fn read_npy(path: &Path) -> Result<Tensor> {
     npy(&bytes).map_err(|message| Error::whole(path.display().to_string(), Fault::model(message)))
 }
 
+/// Reads a `.npz` archive: its arrays with their names, in the order in which they stand there.
+///
+/// # Errors
+///
+/// A file that cannot be read or is no archive; an array that [`read_npy`] would refuse.
+#[cfg(feature = "quantize")]
+pub fn read_npz(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+    npz(&bytes).map_err(|message| Error::whole(path.display().to_string(), Fault::model(message)))
+}
+
+#[cfg(feature = "quantize")]
+fn npz(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
+    use std::io::Read as _;
+    let wrong = |error: zip::result::ZipError| format!("not a .npz archive: {error}");
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(wrong)?;
+    let mut arrays = Vec::new();
+    for at in 0..archive.len() {
+        let mut entry = archive.by_index(at).map_err(wrong)?;
+        let name = entry.name().map_err(wrong)?.trim_end_matches(".npy").to_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(|error| format!("array {name}: {error}"))?;
+        arrays.push((name.clone(), npy(&content).map_err(|message| format!("array {name}: {message}"))?));
+    }
+    Ok(arrays)
+}
+
 fn npy(bytes: &[u8]) -> Result<Tensor, String> {
     use npyz::{DType as NpyType, NpyFile, Order, TypeChar};
     let file = NpyFile::new(bytes).map_err(|error| format!("not a .npy file: {error}"))?;

@@ -12,7 +12,7 @@ mod affine_after_conv;
 mod affine_before_conv;
 mod bias;
 mod channel_scale;
-mod linear;
+pub(crate) mod linear;
 pub mod quantized;
 mod residual;
 mod squeeze_excite;

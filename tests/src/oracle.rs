@@ -37,7 +37,7 @@ impl Oracle {
         Some(Self { process, questions, answers, folder: folder.to_owned() })
     }
 
-    /// What ONNX Runtime gives for a model on an input.
+    /// What ONNX Runtime gives for a model on an input, or on several that are stacked.
     ///
     /// # Errors
     ///
@@ -47,13 +47,30 @@ impl Oracle {
     ///
     /// When files cannot be written or the process has ended.
     pub fn run(&mut self, model: &[u8], input: &Tensor) -> Result<Vec<Tensor>, String> {
+        self.ask(model, input, "fast")
+    }
+
+    /// The same as the graph literally says, each operator by itself: quantised models in real numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Oracle::run`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Oracle::run`].
+    pub fn literal(&mut self, model: &[u8], input: &Tensor) -> Result<Vec<Tensor>, String> {
+        self.ask(model, input, "literal")
+    }
+
+    fn ask(&mut self, model: &[u8], input: &Tensor, how: &str) -> Result<Vec<Tensor>, String> {
         let [file, tensor, outputs] =
             ["model.onnx", "input.npy", "output"].map(|name| self.folder.join(name));
         std::fs::write(&file, model).expect("the model is written");
         let bytes = files::npy_bytes(input).expect("a tensor becomes a file");
         std::fs::write(&tensor, bytes).expect("the input is written");
         let questions = self.questions.as_mut().expect("a pipe");
-        writeln!(questions, "{}\t{}\t{}", file.display(), tensor.display(), outputs.display())
+        writeln!(questions, "{}\t{}\t{}\t{how}", file.display(), tensor.display(), outputs.display())
             .expect("it reads");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("it answers");

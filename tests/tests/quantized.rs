@@ -144,14 +144,8 @@ fn inputs(path: &Path) -> Vec<Array> {
 
 /// Codes of every operator, NHWC.
 fn layers(path: &Path) -> BTreeMap<String, Vec<i64>> {
-    let mut archive = npyz::npz::NpzArchive::open(path).expect("an archive");
-    let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
-    let mut layers = BTreeMap::new();
-    for name in names {
-        let array = archive.by_name(&name).expect("an array").expect("it is there");
-        layers.insert(name, array.into_vec::<i8>().expect("int8").into_iter().map(i64::from).collect());
-    }
-    layers
+    let arrays = mobilec::files::read_npz(path).unwrap_or_else(|error| panic!("{error}"));
+    arrays.into_iter().map(|(name, array)| (name, array.to_i64())).collect()
 }
 
 macro_rules! networks {

@@ -5,6 +5,7 @@ use super::samples::InputArguments;
 use clap::Args;
 use mobilec::driver::Compiled;
 use mobilec::harness::Timing;
+use mobilec::samples::Sample;
 use mobilec::{Error, Result};
 use serde_json::json;
 
@@ -83,7 +84,7 @@ impl Bench {
         let source = self.model.open()?;
         let compiled = model::compile(&source, target, &self.plan, false)?;
         let samples = self.input.load_or_random(&compiled.plan.inputs)?;
-        let input = samples.first().map(super::samples::Sample::bytes).unwrap_or_default();
+        let input = samples.first().map(Sample::bytes).unwrap_or_default();
         let timing = model::build(&compiled, false)?.time(&input, self.seconds, false)?;
         let figures = Figures::new(&timing, compiled.plan.macs());
         let layers = if self.profile { self.profile(&source, &input)? } else { Vec::new() };

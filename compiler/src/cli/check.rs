@@ -1,12 +1,13 @@
 //! `mobilec check`
 
 use super::model::{self, ModelArguments, PlanArguments};
-use super::samples::{InputArguments, Sample};
+use super::samples::InputArguments;
 use clap::Args;
 use mobilec::driver::Compiled;
 use mobilec::error::Fault;
 use mobilec::graph::NodeId;
 use mobilec::reference::{self, Array};
+use mobilec::samples::Sample;
 use mobilec::tensor::{Tensor, TensorType};
 use mobilec::{Error, Result, files};
 use serde_json::json;

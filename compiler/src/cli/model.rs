@@ -172,21 +172,9 @@ pub fn pair(text: &str, flag: &str, form: &str) -> Result<(String, String)> {
 /// The target of that name; `native` is the best for this CPU.
 pub fn target(name: &str) -> Result<&'static Target> {
     if name == "native" {
-        return Ok(native());
+        return Ok(harness::native());
     }
     by_name(name).ok_or_else(|| unknown_target(name))
-}
-
-fn native() -> &'static Target {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-        return &mobilec_targets::X86_64_AVX512;
-    }
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        return &mobilec_targets::X86_64_AVX2;
-    }
-    &mobilec_targets::PORTABLE
 }
 
 /// Compiles for running here, and shows the notes.

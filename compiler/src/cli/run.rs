@@ -4,6 +4,7 @@ use super::model::{self, ModelArguments, PlanArguments};
 use super::samples::InputArguments;
 use clap::Args;
 use mobilec::plan::Port;
+use mobilec::samples::Sample;
 use mobilec::tensor::{Tensor, TensorType};
 use mobilec::{Error, Result, files};
 use serde_json::json;
@@ -51,7 +52,7 @@ impl Run {
         let compiled = model::compile(&source, target, &self.plan, false)?;
         let samples = self.input.load(&compiled.plan.inputs)?;
         let program = model::build(&compiled, false)?;
-        let input: Vec<u8> = samples.iter().flat_map(super::samples::Sample::bytes).collect();
+        let input: Vec<u8> = samples.iter().flat_map(Sample::bytes).collect();
         let (bytes, nanoseconds) = program.run(&input)?;
         let mut rest = &bytes[..];
         let outcomes: Vec<Outcome> = samples

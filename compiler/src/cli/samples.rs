@@ -1,38 +1,22 @@
 //! `--input`: pictures, tensors and folders of them, as bytes for a program.
 
 use super::model::pair;
-use super::pictures::{self, Normalization};
 use clap::Args;
-use mobilec::error::Fault;
 use mobilec::plan::Port;
-use mobilec::tensor::{DType, Tensor};
-use mobilec::{Error, Result, files};
+use mobilec::samples::{self, Input, Sample};
+use mobilec::tensor::{DType, Tensor, TensorType};
+use mobilec::{Error, Result, pictures};
 use std::path::{Path, PathBuf};
 
 /// What the network is run on.
 #[derive(Args)]
 pub struct InputArguments {
-    /// A picture, a .npy tensor, or a folder of either; NAME=FILE where the model has several inputs
+    /// A picture, a .npy or .npz file of tensors, or a folder of them; NAME=FILE where the model has several inputs
     #[arg(long, value_name = "F")]
     input: Vec<String>,
     /// For pictures: imagenet, tf, unit, none, or MEAN/DEVIATION with a number for each channel
     #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
-}
-
-/// One set of inputs and where it came from.
-pub struct Sample {
-    /// The file, or several.
-    pub name: String,
-    /// One tensor an input, in the model's order.
-    pub tensors: Vec<Tensor>,
-}
-
-impl Sample {
-    /// All inputs' bytes in order.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.tensors.iter().flat_map(|tensor| tensor.bytes().to_vec()).collect()
-    }
 }
 
 impl InputArguments {
@@ -64,7 +48,7 @@ impl InputArguments {
         for text in &self.input {
             let named = text.strip_prefix(&port.name).and_then(|rest| rest.strip_prefix('='));
             let path = PathBuf::from(named.unwrap_or(text));
-            for file in files_of(&path)? {
+            for file in samples::files_of(&path)? {
                 for tensor in self.tensors(&file, port)? {
                     samples.push(Sample { name: file.display().to_string(), tensors: vec![tensor] });
                 }
@@ -99,58 +83,21 @@ impl InputArguments {
         Ok(Sample { name, tensors })
     }
 
-    /// One tensor, or several where a `.npy` file holds a batch of them.
+    /// One tensor, or several where a file holds a batch of them.
     fn tensors(&self, path: &Path, port: &Port) -> Result<Vec<Tensor>> {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
-            return split(files::read_npy(path)?, port)
-                .map_err(|fault| Error::whole(path.display().to_string(), fault));
+        if self.normalize.is_none() {
+            note_normalization(path, &port.ty);
         }
-        let how = self.normalize.as_deref().unwrap_or(pictures::default_normalization(&port.ty));
-        let normalization = Normalization::parse(how)?;
-        if port.ty.dtype.is_float() && self.normalize.is_none() {
-            eprintln!("note: pixels are normalised by {how}; --normalize says otherwise");
-        }
-        Ok(vec![pictures::load(path, &port.ty, &normalization)?])
+        samples::of_file(path, Input { name: &port.name, ty: &port.ty }, self.normalize.as_deref())
     }
 }
 
-/// A file itself; of a folder the pictures and tensors in it, by name.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+/// Says how a picture is normalised where nothing was said about it.
+pub fn note_normalization(path: &Path, ty: &TensorType) {
+    if samples::is_picture(path) && ty.dtype.is_float() {
+        let how = pictures::default_normalization(ty);
+        eprintln!("note: pixels are normalised by {how}; --normalize says otherwise");
     }
-    let known = ["png", "jpg", "jpeg", "bmp", "npy"];
-    let entries = std::fs::read_dir(path).map_err(|error| Error::io(path, error))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|file| {
-            let extension = file.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-            extension.is_some_and(|e| known.contains(&e.as_str()))
-        })
-        .collect();
-    files.sort();
-    Ok(files)
-}
-
-/// A tensor of the input's type, or several samples of it stacked along a leading dimension.
-fn split(tensor: Tensor, port: &Port) -> Result<Vec<Tensor>, Fault> {
-    let (given, want) = (tensor.ty.clone(), &port.ty);
-    let wrong = || Fault::model(format!("input {} is {want}, the file holds {given}", port.name));
-    if given.dtype != want.dtype || want.elements() == 0 {
-        return Err(wrong());
-    }
-    let item = want.shape.strip_prefix(&[1]).unwrap_or(&want.shape);
-    let stacked = given.shape.len() > item.len() && given.shape.ends_with(item);
-    if given.shape != want.shape && !stacked {
-        return Err(wrong());
-    }
-    let bytes = tensor.bytes();
-    let samples = bytes.len() / want.bytes();
-    (0..samples)
-        .map(|i| {
-            Tensor::new(want.clone(), bytes.slice(i * want.bytes()..(i + 1) * want.bytes())).ok_or_else(wrong)
-        })
-        .collect()
 }
 
 /// Numbers between −1 and 1 (0 and 255 for bytes, 0 and 1 for `bool`, zeros for wider integers) from a linear congruential generator.

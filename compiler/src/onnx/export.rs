@@ -11,6 +11,8 @@ mod activation;
 mod convolution;
 mod messages;
 mod operators;
+mod plain;
+mod quantization;
 
 use super::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::error::Fault;
@@ -135,6 +137,7 @@ impl Export<'_> {
         let name = match (self.graph.tensor(value).cloned(), made.first) {
             (Some(tensor), _) => self.tensor(self.graph.name(value), &tensor),
             (None, Some(first)) => self.transpose(value, first, &TO_NHWC, "nhwc"),
+            (None, None) if self.is_constant(value) => self.dequantized(value, false),
             (None, None) => String::new(),
         };
         self.made.entry(value).or_default().plain = Some(name.clone());
@@ -152,6 +155,7 @@ impl Export<'_> {
                 let tensor = channels_first(&tensor).unwrap_or(tensor);
                 self.tensor(self.graph.name(value), &tensor)
             }
+            None if self.is_constant(value) => self.dequantized(value, true),
             None => {
                 let plain = self.plain(value);
                 self.transpose(value, plain, &TO_NCHW, "nchw")

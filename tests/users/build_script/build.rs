@@ -1,5 +1,5 @@
-//! Compiles the digits network three times: as it is, with pixels for input, and with rows of pixels in the
-//! smallest arena.
+//! Compiles the digits network four times: as it is, with pixels for input, with rows of pixels in the
+//! smallest arena, and in integers.
 
 fn main() -> mobilec::Result {
     let model = "../../digits/digits.onnx";
@@ -7,5 +7,7 @@ fn main() -> mobilec::Result {
     mobilec::Build::onnx(model).budget(budget).emit("digits")?;
     mobilec::Build::onnx(model).input(mobilec::Input::grey8()).emit("digits_u8")?;
     let camera = mobilec::Build::onnx(model).input(mobilec::Input::grey8()).smallest_arena();
-    camera.inputs(mobilec::Inputs::Rows).emit("digits_rows")
+    camera.inputs(mobilec::Inputs::Rows).emit("digits_rows")?;
+    let calibration = mobilec::Calibration::dir("../../digits/pictures");
+    mobilec::Build::onnx(model).input(mobilec::Input::grey8()).quantize(calibration).emit("digits_int8")
 }

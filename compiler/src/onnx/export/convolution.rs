@@ -26,61 +26,66 @@ pub(super) fn window(window: &Window) -> Vec<AttributeProto> {
 impl Export<'_> {
     pub(super) fn conv2d(&mut self, node: NodeId, op: &Conv2d) -> Result<(), Fault> {
         let weight = self.weight(node)?;
-        let weight = permuted(&weight, &[0, 3, 1, 2]).ok_or_else(|| Fault::bug("a weight is OHWI"))?;
+        let tensor = permuted(&weight.tensor, &[0, 3, 1, 2]).ok_or_else(|| Fault::bug("a weight is OHWI"))?;
+        let weight = self.arranged(weight, &tensor, 0);
         let mut attributes = window(&op.window);
         attributes.push(attribute::int("group", op.groups));
-        self.convolution(node, "Conv", &weight, attributes, &op.epilogue)
+        self.convolution(node, weight, attributes, &op.epilogue)
     }
 
     pub(super) fn depthwise(&mut self, node: NodeId, op: &Depthwise) -> Result<(), Fault> {
         let weight = self.weight(node)?;
-        let [kh, kw, outputs] = weight.ty.shape[..] else { return Err(Fault::bug("a weight is [kh,kw,O]")) };
-        let weight = permuted(&weight, &[2, 0, 1]).and_then(|weight| weight.reshaped([outputs, 1, kh, kw]));
-        let weight = weight.ok_or_else(|| Fault::bug("a weight is [kh,kw,O]"))?;
+        let wrong = || Fault::bug("a weight is [kh,kw,O]");
+        let [kh, kw, outputs] = weight.tensor.ty.shape[..] else { return Err(wrong()) };
+        let tensor = permuted(&weight.tensor, &[2, 0, 1]).and_then(|w| w.reshaped([outputs, 1, kh, kw]));
+        let weight = self.arranged(weight, &tensor.ok_or_else(wrong)?, 0);
         let mut attributes = window(&op.window);
         attributes.push(attribute::int("group", outputs / op.multiplier));
-        self.convolution(node, "Conv", &weight, attributes, &op.epilogue)
-    }
-
-    fn weight(&self, node: NodeId) -> Result<Tensor, Fault> {
-        let weight = self.graph.operand(node, 1).and_then(|weight| self.graph.tensor(weight));
-        weight.cloned().ok_or_else(|| Fault::unsupported("a weight that is computed cannot be exported"))
+        self.convolution(node, weight, attributes, &op.epilogue)
     }
 
     fn convolution(
         &mut self,
         node: NodeId,
-        operator: &str,
-        weight: &Tensor,
+        weight: String,
         attributes: Vec<AttributeProto>,
         epilogue: &Epilogue,
     ) -> Result<(), Fault> {
         let operands = self.graph.operands(node);
-        let (x, constant) = (operands[0], operands[1]);
-        let mut inputs = vec![self.first(x), self.tensor(self.graph.name(constant), weight)];
+        let mut inputs = vec![self.first(operands[0]), weight];
         if let Some(&bias) = operands.get(2) {
             inputs.push(self.plain(bias));
         }
-        let y = self.add(self.graph.name(node), operator, &inputs, attributes);
+        let y = self.add(self.graph.name(node), "Conv", &inputs, attributes);
         let residual = operands.get(3).copied();
         let y = self.epilogue(node, y, epilogue, residual, true);
         self.set_first(node, y);
         Ok(())
     }
 
-    /// Fully connected: `Gemm` for a matrix, `MatMul` and `Add` for more dimensions.
+    /// Fully connected: `Gemm` for a matrix, `Conv` for a map, `MatMul` and `Add` for anything else.
     pub(super) fn dense(&mut self, node: NodeId, epilogue: &Epilogue) -> Result<(), Fault> {
         let operands = self.graph.operands(node);
         let weight = self.weight(node)?;
-        let (x, name) = (self.plain(operands[0]), self.graph.name(node).to_owned());
+        let wrong = || Fault::bug("a weight is [K,N]");
+        let [depth, outputs] = weight.tensor.ty.shape[..] else { return Err(wrong()) };
+        let transposed = permuted(&weight.tensor, &[1, 0]).ok_or_else(wrong)?;
+        let shape = &self.graph.ty(node).shape;
+        if matches!(shape[..], [_, 1, 1, _]) {
+            let tensor = transposed.reshaped([outputs, depth, 1, 1]).ok_or_else(wrong)?;
+            let weight = self.arranged(weight, &tensor, 0);
+            return self.convolution(node, weight, window(&Window::POINT), epilogue);
+        }
+        let (is_matrix, name) = (shape.len() == 2, self.graph.name(node).to_owned());
+        let x = self.plain(operands[0]);
         let bias = operands.get(2).map(|&bias| self.plain(bias));
-        let y = if self.graph.ty(node).rank() == 2 {
-            let weight = permuted(&weight, &[1, 0]).ok_or_else(|| Fault::bug("a weight is [K,N]"))?;
-            let mut inputs = vec![x, self.tensor(self.graph.name(operands[1]), &weight)];
+        let y = if is_matrix {
+            let mut inputs = vec![x, self.arranged(weight, &transposed, 0)];
             inputs.extend(bias);
             self.add(&name, "Gemm", &inputs, vec![attribute::int("transB", 1)])
         } else {
-            let weight = self.tensor(self.graph.name(operands[1]), &weight);
+            let tensor = weight.tensor.clone();
+            let weight = self.arranged(weight, &tensor, 1);
             let y = self.add(&name, "MatMul", &[x, weight], Vec::new());
             match bias {
                 Some(bias) => self.add(&format!("{name}.biased"), "Add", &[y, bias], Vec::new()),

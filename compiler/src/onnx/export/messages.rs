@@ -27,7 +27,7 @@ pub(super) mod attribute {
 }
 
 /// `TensorProto.DataType`
-fn number(dtype: DType) -> i32 {
+pub(super) fn number(dtype: DType) -> i32 {
     match dtype {
         DType::F32 => 1,
         DType::U8 => 2,

@@ -44,27 +44,27 @@ impl Export<'_> {
             Op::Reshape(op) => self.reshape(node, &op.shape),
             Op::Transpose(op) => self.permute(node, op),
             Op::Interpolate(op) => self.interpolate(node, op),
+            Op::Quantize(_) => self.step(node, "QuantizeLinear"),
+            Op::Dequantize(_) => self.step(node, "DequantizeLinear"),
+            Op::Unary(op) => self.unary(node, op.op),
+            Op::Cast(_) => self.cast(node),
+            Op::Concat(op) => self.concat(node, op.axis),
+            Op::Slice(op) => self.slice(node, op),
+            Op::Expand(op) => self.expand(node, &op.shape),
+            Op::Pad(op) => self.pad(node, op),
+            Op::Gather(op) => self.gather(node, op),
+            Op::Reduce(op) => self.reduce(node, op),
+            Op::ArgReduce(op) => self.arg_reduce(node, op),
+            Op::Compare(op) => self.compare(node, op.op),
+            Op::Select(_) => self.unary_or_more(node, "Where", Vec::new()),
+            Op::LayerNorm(op) => self.layer_norm(node, op.epsilon),
             Op::PlanarConv2d(_)
             | Op::ConvTranspose2d(_)
-            | Op::Unary(_)
-            | Op::Compare(_)
-            | Op::Select(_)
-            | Op::Cast(_)
-            | Op::Quantize(_)
-            | Op::Dequantize(_)
             | Op::QuantizedLayer(_)
             | Op::QuantizedBinary(_)
             | Op::QuantizedPool(_)
             | Op::QuantizedSoftmax(_)
-            | Op::Lookup(_)
-            | Op::Reduce(_)
-            | Op::ArgReduce(_)
-            | Op::LayerNorm(_)
-            | Op::Concat(_)
-            | Op::Slice(_)
-            | Op::Gather(_)
-            | Op::Expand(_)
-            | Op::Pad(_) => {
+            | Op::Lookup(_) => {
                 let what = self.graph.op(node).describe();
                 Err(Fault::unsupported(format!("`{what}` cannot be exported")))
             }
@@ -72,7 +72,7 @@ impl Export<'_> {
     }
 
     /// An operator on plain tensors.
-    fn unary_or_more(
+    pub(super) fn unary_or_more(
         &mut self,
         node: NodeId,
         operator: &str,

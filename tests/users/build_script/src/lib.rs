@@ -1,6 +1,7 @@
 //! What a user writes around a network that `build.rs` compiled.
 
 mobilec_runtime::include_model!(digits);
+mobilec_runtime::include_model!(digits_int8);
 mobilec_runtime::include_model!(digits_rows);
 mobilec_runtime::include_model!(digits_u8);
 
@@ -26,6 +27,12 @@ pub fn classify_f32(pixels: &[f32; 784]) -> usize {
     largest(digits::run(&mut arena, pixels))
 }
 
+/// The same by a network of 8-bit integers.
+pub fn classify_int8(pixels: &[u8; 784]) -> usize {
+    let mut arena = digits_int8::Arena::new();
+    largest(digits_int8::run(&mut arena, pixels))
+}
+
 fn largest(scores: &[f32; 10]) -> usize {
     (0..10).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
 }
@@ -37,7 +44,7 @@ mod tests {
     #[test]
     fn both_inputs_name_the_digit() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../digits/pictures");
-        let mut right = 0;
+        let (mut right, mut right_int8) = (0, 0);
         for entry in std::fs::read_dir(folder).expect("pictures") {
             let path = entry.expect("an entry").path();
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -50,8 +57,9 @@ mod tests {
             assert_eq!(classify_rows(rows.iter()), Some(a), "{name}");
             assert_eq!(classify_rows(rows.iter().take(27)), None, "{name} has a row more");
             right += usize::from(a == label);
+            right_int8 += usize::from(classify_int8(pixels) == label);
         }
-        assert!(right >= 39, "{right} of 40");
+        assert!(right >= 39 && right_int8 >= 39, "{right} and {right_int8} of 40");
     }
 
     #[test]
@@ -59,6 +67,8 @@ mod tests {
         assert_eq!(digits::INPUT_SHAPE, [1, 1, 28, 28]);
         assert_eq!(digits::OUTPUT_SHAPE, [1, 10]);
         const { assert!(digits::RAM_BYTES <= 128 << 10 && digits::FLASH_BYTES <= 256 << 10) };
+        // Weights take a quarter; rounded up to whole panels, some more.
+        const { assert!(2 * digits_int8::FLASH_BYTES < digits_u8::FLASH_BYTES) };
         const { assert!(digits_rows::RAM_BYTES < digits_u8::RAM_BYTES) };
         assert_eq!(digits::LAYERS.iter().map(|layer| layer.macs).sum::<u64>(), digits::MACS);
     }

@@ -1,10 +1,9 @@
 //! Pictures as tensors: decoding, resizing, cropping, normalising.
 
+use crate::error::{Error, Fault, Result};
+use crate::tensor::{DType, Tensor, TensorType};
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView as _};
-use mobilec::error::Fault;
-use mobilec::tensor::{DType, Tensor, TensorType};
-use mobilec::{Error, Result};
 use std::path::Path;
 
 /// `(pixel / 255 − mean) / deviation`, per channel.

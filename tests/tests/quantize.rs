@@ -1,0 +1,251 @@
+//! `mobilec quantize` from end to end: what it writes is run by ONNX Runtime and by our own integers, and is
+//! as good as the network of floats.
+//!
+//! `MOBILEC_DIGITS` names the folder that `digits/data.py` wrote, `MOBILEC_PYTHON` a Python with ONNX Runtime.
+
+use mobilec::tensor::{DType, Tensor};
+use mobilec_tests::emitted::{compile, npy, open, run};
+use mobilec_tests::oracle::Oracle;
+use mobilec_tests::{command, folder, here, skip};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn quantize(model: &str, calibration: &Path, out: &Path, more: &[&str]) -> Output {
+    Command::new(command())
+        .args(["quantize", model, "--calibrate"])
+        .arg(calibration)
+        .arg("--out")
+        .arg(out)
+        .args(more)
+        .output()
+        .expect("the command runs")
+}
+
+/// Quantises and returns the file and what is said about it.
+fn quantized(model: &str, calibration: &Path, more: &[&str]) -> (Vec<u8>, Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("q.onnx");
+    let output = quantize(model, calibration, &out, &[more, &["--json"]].concat());
+    assert!(output.status.success(), "{more:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    (std::fs::read(out).expect("it was written"), said)
+}
+
+fn digits_model() -> String {
+    here().join("digits/digits.onnx").display().to_string()
+}
+
+/// The test digits as the network takes them, their labels, and samples for calibration.
+struct Digits {
+    pictures: Tensor,
+    labels: Vec<i64>,
+    calibration: PathBuf,
+}
+
+fn digits(test: &str) -> Option<Digits> {
+    let Some(folder) = folder("MOBILEC_DIGITS") else {
+        skip(test, "MOBILEC_DIGITS names no folder");
+        return None;
+    };
+    let pictures: Vec<f32> = npy(&folder.join("test.npy")).to_f32().iter().map(|v| v / 255.0).collect();
+    Some(Digits {
+        pictures: Tensor::from_f32([1000, 1, 28, 28], &pictures),
+        labels: npy(&folder.join("labels.npy")).to_i64(),
+        calibration: folder.join("calibration.npz"),
+    })
+}
+
+fn oracle(test: &str) -> Option<Oracle> {
+    let oracle = Oracle::start(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test));
+    if oracle.is_none() {
+        skip(test, "MOBILEC_PYTHON names no Python with ONNX Runtime");
+    }
+    oracle
+}
+
+/// How many of the rows have their largest score at the label.
+fn hits(scores: &Tensor, labels: &[i64]) -> usize {
+    let scores = scores.to_f32();
+    let rows = scores.chunks_exact(scores.len() / labels.len());
+    let best = rows.map(|row| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }));
+    best.zip(labels).filter(|(best, label)| *best as i64 == **label).count()
+}
+
+/// Rights of the float network on the thousand test digits.
+const FLOAT: usize = 990;
+
+/// Half a point of a thousand.
+const MARGIN: usize = 5;
+
+#[test]
+fn digits_are_as_good_as_floats_by_every_method() {
+    let Some(digits) = digits("quantized_digits") else { return };
+    let Some(mut oracle) = oracle("quantized_digits") else { return };
+    for more in [
+        &[][..],
+        &["--method", "min-max"],
+        &["--method", "entropy"],
+        &["--method", "percentile=99.9"],
+        &["--activations", "i8"],
+        &["--without", "equalization", "--without", "bias-correction"],
+    ] {
+        let (model, _) = quantized(&digits_model(), &digits.calibration, more);
+        let scores = oracle.literal(&model, &digits.pictures).unwrap_or_else(|why| panic!("{more:?}: {why}"));
+        let found = hits(&scores[0], &digits.labels);
+        assert!(found + MARGIN >= FLOAT, "{more:?}: {found} of 1000");
+    }
+}
+
+/// Weights of 7 bits keep ONNX Runtime's integer kernels exact on every CPU.
+#[test]
+fn integer_kernels_of_onnx_runtime_run_it() {
+    let Some(digits) = digits("integer_kernels") else { return };
+    let Some(mut oracle) = oracle("integer_kernels") else { return };
+    let (model, _) = quantized(&digits_model(), &digits.calibration, &["--weight-bits", "7"]);
+    let scores = oracle.run(&model, &digits.pictures).unwrap_or_else(|why| panic!("{why}"));
+    let found = hits(&scores[0], &digits.labels);
+    assert!(found + MARGIN >= FLOAT, "{found} of 1000");
+}
+
+#[test]
+fn our_own_integers_run_it() {
+    let Some(digits) = digits("own_integers") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("q.onnx");
+    let output = quantize(&digits_model(), &digits.calibration, &out, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let compiled = compile(&open(&out, &[]), "x86-64");
+    let report = compiled.fused.text();
+    assert!(
+        ["= conv2d", "= depthwise", "= dense"].iter().all(|layer| !report.contains(layer)),
+        "a layer stays in floats\n{report}"
+    );
+    let scores = run(&compiled, digits.pictures.bytes());
+    let found = hits(&scores[0], &digits.labels);
+    assert!(found + MARGIN >= FLOAT, "{found} of 1000");
+}
+
+#[test]
+fn the_table_names_every_layer() {
+    let (_, said) = quantized(&digits_model(), &here().join("digits/pictures"), &["--normalize", "unit"]);
+    assert_eq!((&said["samples"], &said["method"]), (&40.into(), &"percentile".into()));
+    assert!(said["equalized"].as_u64().is_some_and(|pairs| pairs > 0), "{said}");
+    let layers = said["layers"].as_array().expect("layers");
+    let weighted = layers.iter().filter(|layer| !layer["weights_db"].is_null());
+    assert_eq!(weighted.count(), 23);
+    let last = layers.iter().rev().find(|layer| layer["operation"] == "dense").expect("the classifier");
+    assert!(last["value_db"].as_f64().is_some_and(|db| (20.0..60.0).contains(&db)), "{last}");
+}
+
+#[test]
+fn pixels_can_be_the_input() {
+    let Some(mut oracle) = oracle("quantized_pixels") else { return };
+    let pictures = here().join("digits/pictures");
+    let (model, said) = quantized(&digits_model(), &pictures, &["--pixels", "unit"]);
+    assert_eq!(said["model"], "digits.onnx --pixels unit");
+    let pixels = npy(&here().join("digits/inputs.npy"));
+    assert_eq!(pixels.ty.dtype, DType::U8);
+    let wanted = npy(&here().join("digits/expected_logits.npy"));
+    let scores = oracle.literal(&model, &pixels).unwrap_or_else(|why| panic!("{why}"));
+    let labels: Vec<i64> = wanted.to_f32().chunks_exact(10).map(largest).collect();
+    assert!(hits(&scores[0], &labels) >= 39);
+}
+
+fn largest(row: &[f32]) -> i64 {
+    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as i64
+}
+
+/// Half of the pictures calibrate, the others are scored.
+#[test]
+fn mobilenet_v2_is_as_good_as_floats() {
+    let Some(models) = folder("MOBILEC_MODELS") else {
+        return skip("quantized_mobilenet_v2", "MOBILEC_MODELS names no folder");
+    };
+    let Some(mut oracle) = oracle("quantized_mobilenet_v2") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut pictures: Vec<PathBuf> = std::fs::read_dir(models.join("imagenet/val100"))
+        .expect("pictures")
+        .map(|e| e.expect("an entry").path())
+        .collect();
+    pictures.sort();
+    let (calibration, scored) = split(&folder, &pictures);
+    let model = models.join("imagenet/mobilenet_v2_tv_f32.onnx");
+    let (bytes, _) = quantized(&model.display().to_string(), &calibration, &[]);
+    let network = open(&model, &[]);
+    let (graph, _) = mobilec::driver::import(&network).expect("a model");
+    let port = graph.ty(graph.inputs()[0]).clone();
+    let input = mobilec::samples::Input { name: "input", ty: &port };
+    let samples = mobilec::samples::of_path(&scored, &[input], Some("imagenet")).expect("pictures");
+    let stacked: Vec<f32> = samples.iter().flat_map(|sample| sample.tensors[0].to_f32()).collect();
+    let stacked = Tensor::from_f32([samples.len(), 3, 224, 224], &stacked);
+    let floats = std::fs::read(&model).expect("the model");
+    let best = |scores: &Tensor| scores.to_f32().chunks_exact(1000).map(largest).collect::<Vec<i64>>();
+    let wanted = best(&oracle.literal(&floats, &stacked).unwrap_or_else(|why| panic!("{why}"))[0]);
+    let found = best(&oracle.literal(&bytes, &stacked).unwrap_or_else(|why| panic!("{why}"))[0]);
+    let labels: Vec<i64> = (0..50).map(|i| 20 * i + 10).collect();
+    let right = |found: &[i64]| found.iter().zip(&labels).filter(|(a, b)| a == b).count();
+    let agree = found.iter().zip(&wanted).filter(|(a, b)| a == b).count();
+    assert!(agree >= 47, "{agree} of 50 agree");
+    assert!(right(&found) + 1 >= right(&wanted), "{} of 50, {} in floats", right(&found), right(&wanted));
+}
+
+/// Every second picture into one folder, the others into another.
+fn split(folder: &TempDir, pictures: &[PathBuf]) -> (PathBuf, PathBuf) {
+    let folders = ["calibration", "scored"].map(|name| folder.path().join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).expect("a folder");
+    }
+    for (at, picture) in pictures.iter().enumerate() {
+        let name = picture.file_name().expect("a name");
+        std::fs::copy(picture, folders[at % 2].join(name)).expect("a copy");
+    }
+    let [calibration, scored] = folders;
+    (calibration, scored)
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_leave_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    let wrong = folder.path().join("wrong.npy");
+    let tensor = Tensor::from_f32([2, 3], &[0.0; 6]);
+    std::fs::write(&wrong, mobilec::files::npy_bytes(&tensor).expect("a file")).expect("writable");
+    let broken = folder.path().join("broken.npz");
+    std::fs::write(&broken, b"PK\x03\x04 and no more").expect("writable");
+    let pictures = here().join("digits/pictures");
+    let out = folder.path().join("q.onnx");
+    for (calibration, more, status, words) in [
+        (&empty, &[][..], 1, &["empty", "no picture and no tensor"][..]),
+        (&wrong, &[], 1, &["wrong.npy", "f32[1,1,28,28]", "f32[2,3]"]),
+        (&broken, &[], 1, &["broken.npz", "not a .npz archive"]),
+        (&folder.path().join("none"), &[], 1, &["none"]),
+        (&pictures, &["--method", "mean"], 2, &["--method mean", "percentile"]),
+        (&pictures, &["--method", "percentile=10"], 2, &["50 to 100"]),
+        (&pictures, &["--weight-bits", "4"], 2, &["7..=8"]),
+        (&pictures, &["--activations", "i16"], 2, &["u8", "i8"]),
+        (&pictures, &["--normalize", "nope"], 2, &["--normalize nope"]),
+    ] {
+        let output = quantize(&digits_model(), calibration, &out, more);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{more:?}: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "{more:?} should say {word}: {errors}");
+        }
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn a_quantised_model_is_not_quantised_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [once, twice] = ["once.onnx", "twice.onnx"].map(|name| folder.path().join(name));
+    let pictures = here().join("digits/pictures");
+    assert!(quantize(&digits_model(), &pictures, &once, &[]).status.success());
+    let again = quantize(&once.display().to_string(), &pictures, &twice, &[]);
+    let errors = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("quantised already") && errors.contains("floats"), "{errors}");
+}
