@@ -8,7 +8,7 @@
 //! | | stored in | scale | zero point |
 //! |---|---|---|---|
 //! | activations | `u8` or `i8` | one a tensor | one a tensor |
-//! | weights | `i8`, −127 to 127 or [−63 to 63](WeightBits) | one an output channel | 0 |
+//! | weights | `i8`, −127 to 127, [pairs](WeightRange) within ±128 | one an output channel | 0 |
 //! | biases | `i32` | that of the input times that of the weights | 0 |
 //!
 //! Softmax, normalisations and whatever else integers do not compute stays in floats between a pair.
@@ -27,7 +27,7 @@ mod split;
 mod statistics;
 
 pub use calibration::Calibration;
-pub use parameters::{Activations, WeightBits};
+pub use parameters::{Activations, WeightRange};
 pub use range::{Method, Range};
 pub use report::LayerNoise;
 
@@ -58,8 +58,8 @@ pub enum Step {
 pub struct Options {
     /// In what activations are stored.
     pub activations: Activations,
-    /// In how many bits weights are.
-    pub weight_bits: WeightBits,
+    /// Which integers weights take.
+    pub weights: WeightRange,
     /// How ranges are chosen.
     pub method: Method,
     /// Steps that are left out.
@@ -181,12 +181,8 @@ impl Quantizer {
         let range = |id: NodeId| statistics.histograms.get(&id).map(|values| method(id).range(values));
         let corrects = !options.without.contains(&Step::BiasCorrection);
         let means = |id: NodeId| if corrects { statistics.mean_inputs(id) } else { None };
-        let known = Known {
-            range: &range,
-            means: &means,
-            stored: options.activations,
-            weight_bits: options.weight_bits,
-        };
+        let known =
+            Known { range: &range, means: &means, stored: options.activations, weights: options.weights };
         let inserted = insert::insert(&self.graph, &known).map_err(|fault| refused(&self.graph, fault))?;
         verify::check(&inserted.graph, Phase::Imported).map_err(|fault| refused(&self.graph, fault))?;
         Ok(inserted)
@@ -221,9 +217,9 @@ impl Work<'_> {
 
     fn statistics(&mut self, what: &'static str, graph: &Graph) -> Result<(Observer, Statistics)> {
         let observer = self.observer(graph)?;
-        let mut statistics = Statistics::default();
+        let mut statistics = Statistics::new(graph);
         self.each(what, usize::MAX, |sample| {
-            statistics.add(graph, &observer.values(sample)?);
+            statistics.add(&observer.values(sample)?);
             Ok(())
         })?;
         Ok((observer, statistics))

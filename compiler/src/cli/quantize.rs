@@ -5,7 +5,7 @@ use super::samples::note_normalization;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilec::quantize::{
-    Activations, LayerNoise, Method, Options, Progress, Quantized, Quantizer, Step, WeightBits,
+    Activations, LayerNoise, Method, Options, Progress, Quantized, Quantizer, Step, WeightRange,
 };
 use mobilec::samples::{self, Sample};
 use mobilec::{Error, Result, files, harness};
@@ -34,9 +34,9 @@ pub struct Quantize {
     /// In what activations are stored
     #[arg(long, value_enum, default_value = "u8")]
     activations: Stored,
-    /// Bits of a weight, 8 or 7; 7 for ONNX Runtime on x86 without VNNI, which adds products in 16 bits
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u8).range(7..=8))]
-    weight_bits: u8,
+    /// Which integers weights take
+    #[arg(long, value_enum, default_value = "paired", value_name = "RANGE")]
+    weights: Integers,
     /// A step to leave out; may be given twice
     #[arg(long, value_enum, value_name = "STEP")]
     without: Vec<Left>,
@@ -49,6 +49,14 @@ pub struct Quantize {
 enum Stored {
     U8,
     I8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Integers {
+    /// No two of a channel add up to more than 128: ONNX Runtime on x86 without VNNI adds products in 16 bits
+    Paired,
+    /// All from -127 to 127
+    Full,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -100,8 +108,11 @@ impl Quantize {
             Left::Equalization => Step::Equalization,
             Left::BiasCorrection => Step::BiasCorrection,
         });
-        let weight_bits = if self.weight_bits == 7 { WeightBits::Seven } else { WeightBits::Eight };
-        Ok(Options { activations, weight_bits, method: method(&self.method)?, without: without.collect() })
+        let weights = match self.weights {
+            Integers::Paired => WeightRange::Paired,
+            Integers::Full => WeightRange::Full,
+        };
+        Ok(Options { activations, weights, method: method(&self.method)?, without: without.collect() })
     }
 
     fn samples(&self, quantizer: &Quantizer) -> Result<Vec<Sample>> {

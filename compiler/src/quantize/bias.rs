@@ -48,8 +48,8 @@ mod tests {
             let sample: Vec<f32> = values(3, 100).iter().map(|v| v + 0.7).collect();
             let wanted = means(&graph, &sample.iter().map(|&v| v.into()).collect::<Vec<f64>>());
 
-            let mut statistics = Statistics::default();
-            statistics.add(&graph, &[(x, sample.clone())].into());
+            let mut statistics = Statistics::new(&graph);
+            statistics.add(&[(x, sample.clone())].into());
             let mut layer = Layer::of(&graph, y).unwrap();
             let rounded: Vec<f64> = layer.weights.iter().map(|w| (w * 4.0).round() / 4.0).collect();
             layer.biases = corrected(&layer, &rounded, &statistics.mean_inputs(y).unwrap());

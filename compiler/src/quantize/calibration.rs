@@ -1,6 +1,6 @@
 //! For a user's `build.rs`: on what a network is quantised, and how.
 
-use super::{Activations, Method, Options, Quantizer, Step, WeightBits};
+use super::{Activations, Method, Options, Quantizer, Step, WeightRange};
 use crate::driver::Model;
 use crate::error::Result;
 use crate::onnx::ImportOptions;
@@ -48,10 +48,10 @@ impl Calibration {
         self
     }
 
-    /// In how many bits weights are stored.
+    /// Which integers weights take.
     #[must_use]
-    pub fn weight_bits(mut self, bits: WeightBits) -> Self {
-        self.options.weight_bits = bits;
+    pub fn weights(mut self, range: WeightRange) -> Self {
+        self.options.weights = range;
         self
     }
 

@@ -144,8 +144,8 @@ mod tests {
         let array = Array::float(graph.ty(graph.inputs()[0]).shape.clone(), x.to_vec());
         let trace = run(graph, &[array]).unwrap();
         let floats = |array: &Array| array.floats().iter().map(|&v| v as f32).collect();
-        let mut statistics = Statistics::default();
-        statistics.add(graph, &trace.iter().map(|(&id, array)| (id, floats(array))).collect());
+        let mut statistics = Statistics::new(graph);
+        statistics.add(&trace.iter().map(|(&id, array)| (id, floats(array))).collect());
         (statistics, trace[&graph.outputs()[0].1].to_floats())
     }
 

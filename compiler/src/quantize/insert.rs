@@ -5,7 +5,7 @@
 //! parameters of what it moves. Weights and biases become integers behind a `Dequantize`; a clamp behind
 //! which a value is stored goes, for the stored range is within it.
 
-use super::parameters::{Activations, WeightBits, Weights, integers, quantization, tensors};
+use super::parameters::{Activations, WeightRange, Weights, integers, quantization, tensors};
 use super::range::Range;
 use super::split::{activation, is_range, without_activation};
 use crate::error::Fault;
@@ -18,7 +18,7 @@ use crate::ops::pool::Pooling;
 use crate::ops::quantization::Quantization;
 use crate::ops::quantize::Quantize;
 use crate::quantize::bias;
-use crate::quantize::layers::Layer;
+use crate::quantize::layers::{Form, Layer};
 use crate::reference::Array;
 use crate::tensor::{DType, Tensor};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Known<'a> {
     /// How activations are stored.
     pub stored: Activations,
     /// How weights are.
-    pub weight_bits: WeightBits,
+    pub weights: WeightRange,
 }
 
 /// A graph of integers.
@@ -302,8 +302,11 @@ impl Insertion<'_> {
         let id = layer.id();
         let Some(input) = self.parameters.get(&layer.input()).copied() else { return Ok(()) };
         let channel = layer.output_of();
-        let weights =
-            Weights::of(&layer.weights, &channel, &layer.biases, input.scale, self.known.weight_bits);
+        let integers_of = match layer.form {
+            Form::Depthwise(..) => WeightRange::Full,
+            Form::Conv2d(..) | Form::Dense => self.known.weights,
+        };
+        let weights = Weights::of(&layer.weights, &channel, &layer.biases, input.scale, integers_of);
         let real = weights.real(&channel);
         if let Some(means) = (self.known.means)(id) {
             layer.biases = bias::corrected(&layer, &real, &means);

@@ -25,25 +25,24 @@ impl Activations {
     }
 }
 
-/// In how many bits weights are stored.
+/// Which integers weights take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WeightBits {
-    /// −127 to 127.
+pub enum WeightRange {
+    /// No two weights of an output channel that have the same sign add up to more than 128 in magnitude, so
+    /// that `a₁·w₁ + a₂·w₂` with 8-bit activations fits 16 bits: x86 CPUs without VNNI add products in pairs
+    /// (`vpmaddubsw`), and ONNX Runtime lets larger sums saturate there. Depthwise layers, which it adds in 32
+    /// bits, take all integers.
     #[default]
-    Eight,
-    /// −63 to 63, whose products with activations can be added in pairs in 16 bits. ONNX Runtime does so on
-    /// x86 without VNNI, and cuts off what is larger.
-    Seven,
+    Paired,
+    /// −127 to 127.
+    Full,
 }
 
-impl WeightBits {
-    fn largest(self) -> f64 {
-        match self {
-            Self::Eight => 127.0,
-            Self::Seven => 63.0,
-        }
-    }
-}
+/// Largest magnitude of a weight.
+const LARGEST_WEIGHT: f64 = 127.0;
+
+/// Largest sum of two weights before they are rounded; afterwards it is 128 at most, and 255·128 < 2¹⁵.
+const LARGEST_PAIR: f64 = 127.0;
 
 /// 256 steps over a range, one of which is exactly 0.
 pub fn quantization(range: Range, stored: Activations) -> Quantization {
@@ -76,30 +75,60 @@ pub struct Weights {
 /// Biases are stored in 32 bits as multiples of the product of two scales; half of them is left for sums.
 const LARGEST_BIAS: f64 = (1_u64 << 30) as f64;
 
+/// What decides over the scale of an output channel.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extremes {
+    /// The two largest weights, 0 where fewer are positive.
+    above: [f64; 2],
+    /// The magnitudes of the two smallest, 0 where fewer are negative.
+    below: [f64; 2],
+}
+
+impl Extremes {
+    fn add(&mut self, weight: f64) {
+        let pair = if weight < 0.0 { &mut self.below } else { &mut self.above };
+        let magnitude = weight.abs();
+        if magnitude > pair[0] {
+            *pair = [magnitude, pair[0]];
+        } else {
+            pair[1] = pair[1].max(magnitude);
+        }
+    }
+
+    /// The smallest scale with which the weights are in range.
+    fn scale(self, range: WeightRange) -> f64 {
+        let full = self.above[0].max(self.below[0]) / LARGEST_WEIGHT;
+        let pairs = [self.above, self.below].map(|[a, b]| (a + b) / LARGEST_PAIR);
+        match range {
+            WeightRange::Full => full,
+            WeightRange::Paired => full.max(pairs[0]).max(pairs[1]),
+        }
+    }
+}
+
 impl Weights {
     /// Weights of which number `i` belongs to output channel `channel(i)`. A channel's scale is what its
-    /// largest weight needs, or its bias behind an input of scale `input`.
+    /// largest weights need, or its bias behind an input of scale `input`.
     pub fn of(
         values: &[f64],
         channel: impl Fn(usize) -> usize,
         biases: &[f64],
         input: f32,
-        bits: WeightBits,
+        range: WeightRange,
     ) -> Self {
-        let limit = bits.largest();
-        let mut largest = vec![0.0_f64; biases.len()];
-        for (i, value) in values.iter().enumerate() {
-            largest[channel(i)] = largest[channel(i)].max(value.abs());
+        let mut extremes = vec![Extremes::default(); biases.len()];
+        for (i, &value) in values.iter().enumerate() {
+            extremes[channel(i)].add(value);
         }
-        let scale = |(largest, bias): (&f64, &f64)| {
+        let scale = |(extremes, bias): (&Extremes, &f64)| {
             let least = bias.abs() / (f64::from(input) * LARGEST_BIAS);
-            let scale = (largest / limit).max(least) as f32;
+            let scale = extremes.scale(range).max(least) as f32;
             if scale.is_normal() { scale } else { 1.0 }
         };
-        let scales: Vec<f32> = largest.iter().zip(biases).map(scale).collect();
+        let scales: Vec<f32> = extremes.iter().zip(biases).map(scale).collect();
         let store = |(i, value): (usize, &f64)| {
             let steps = (value / f64::from(scales[channel(i)])).round_ties_even();
-            steps.clamp(-limit, limit) as i64
+            steps.clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i64
         };
         let stored = values.iter().enumerate().map(store).collect();
         Self { stored, scales }
@@ -150,16 +179,28 @@ mod tests {
 
     #[test]
     fn each_channel_uses_all_steps() {
-        let weights = Weights::of(&[0.5, -2.0, 0.25, 1.0], |i| i % 2, &[0.0, 0.0], 1.0, WeightBits::Eight);
+        let weights = Weights::of(&[0.5, -2.0, 0.25, 1.0], |i| i % 2, &[0.0, 0.0], 1.0, WeightRange::Full);
         assert_eq!(weights.stored, [127, -127, 64, 64]);
         assert_eq!(weights.scales, [0.5_f32 / 127.0, 2.0 / 127.0]);
-        let weights = Weights::of(&[0.5, -2.0, 0.25, 1.0], |i| i % 2, &[0.0, 0.0], 1.0, WeightBits::Seven);
-        assert_eq!(weights.stored, [63, -63, 32, 32]);
+    }
+
+    #[test]
+    fn pairs_of_products_fit_16_bits() {
+        let stored = |values: &[f64]| Weights::of(values, |_| 0, &[0.0], 1.0, WeightRange::Paired).stored;
+        assert_eq!(stored(&[1.0, -1.0, 0.0]), [127, -127, 0], "signs differ");
+        assert_eq!(stored(&[1.0, 1.0, 1.0]), [64, 64, 64]);
+        assert_eq!(stored(&[-3.0, -1.0, 2.0]), [-95, -32, 64]);
+        let values: Vec<f64> = (0..500).map(|i| (f64::from(i * i) * 0.37).sin()).collect();
+        for chunk in values.chunks(7) {
+            let mut stored = stored(chunk);
+            stored.sort_unstable();
+            assert!(stored[0] + stored[1] >= -128 && stored[5] + stored[6] <= 128, "{stored:?}");
+        }
     }
 
     #[test]
     fn a_large_bias_makes_its_channel_coarse_instead_of_overflowing() {
-        let weights = Weights::of(&[1e-9, 1.0], |i| i, &[100.0, 100.0], 1e-3, WeightBits::Eight);
+        let weights = Weights::of(&[1e-9, 1.0], |i| i, &[100.0, 100.0], 1e-3, WeightRange::Full);
         let bias = 100.0 / f64::from(weights.sums(1e-3)[0]);
         assert!(bias <= LARGEST_BIAS * 1.001, "{bias}");
         assert_eq!(weights.stored[1], 127);

@@ -8,52 +8,82 @@ use crate::ops::window::Window;
 use std::collections::BTreeMap;
 
 /// Sums over all samples so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Statistics {
     /// How often values occur.
     pub histograms: BTreeMap<NodeId, Histogram>,
     /// For the values of layers: the largest magnitude in each channel.
     pub peaks: BTreeMap<NodeId, Vec<f64>>,
-    /// For layers: sums of what each tap reads of each input channel, padding included, and how many.
-    inputs: BTreeMap<NodeId, (Vec<f64>, f64)>,
+    /// For layers: what they read.
+    inputs: BTreeMap<NodeId, Inputs>,
+}
+
+/// What a layer reads of its input.
+#[derive(Debug)]
+struct Inputs {
+    value: NodeId,
+    window: Option<Window>,
+    input: Vec<usize>,
+    output: Vec<usize>,
+    /// Sums of what each tap reads of each input channel, padding included, taps first.
+    sums: Vec<f64>,
+    /// At how many positions.
+    count: f64,
+}
+
+impl Inputs {
+    fn of(graph: &Graph, layer: &Layer) -> Self {
+        let window = match layer.form {
+            Form::Conv2d(window, _) | Form::Depthwise(window, _) => Some(window),
+            Form::Dense => None,
+        };
+        let input = graph.ty(layer.input()).shape.clone();
+        let taps = window.map_or(1, |window| window.taps());
+        let sums = vec![0.0; taps * input.last().copied().unwrap_or(1)];
+        let output = graph.ty(layer.id()).shape.clone();
+        Self { value: layer.input(), window, input, output, sums, count: 0.0 }
+    }
+
+    fn add(&mut self, values: &[f32]) {
+        self.count += match self.window {
+            Some(window) => add_window(&mut self.sums, values, &self.input, &window, &self.output),
+            None => add_rows(&mut self.sums, values),
+        };
+    }
 }
 
 impl Statistics {
+    /// Nothing yet of a graph's values.
+    pub fn new(graph: &Graph) -> Self {
+        let layers: Vec<Layer> = graph.order().into_iter().filter_map(|id| Layer::of(graph, id)).collect();
+        Self {
+            histograms: BTreeMap::new(),
+            peaks: layers.iter().map(|layer| (layer.id(), vec![0.0; layer.biases.len()])).collect(),
+            inputs: layers.iter().map(|layer| (layer.id(), Inputs::of(graph, layer))).collect(),
+        }
+    }
+
     /// Counts the values of one sample.
-    pub fn add(&mut self, graph: &Graph, values: &Values) {
+    pub fn add(&mut self, values: &Values) {
         for (&id, values) in values {
             self.histograms.entry(id).or_default().add(values);
         }
-        for id in graph.order() {
-            let Some(layer) = Layer::of(graph, id) else { continue };
-            if let Some(values) = values.get(&id) {
-                let peaks = self.peaks.entry(id).or_insert_with(|| vec![0.0; layer.biases.len()]);
-                for pixel in values.chunks_exact(peaks.len()) {
-                    peaks.iter_mut().zip(pixel).for_each(|(peak, v)| *peak = peak.max(v.abs().into()));
-                }
+        for (id, peaks) in &mut self.peaks {
+            let channels = peaks.len().max(1);
+            for pixel in values.get(id).iter().flat_map(|values| values.chunks_exact(channels)) {
+                peaks.iter_mut().zip(pixel).for_each(|(peak, v)| *peak = peak.max(v.abs().into()));
             }
-            if let Some(values) = values.get(&layer.input()) {
-                let shape = &graph.ty(layer.input()).shape;
-                let channels = shape.last().copied().unwrap_or(1);
-                let taps = match layer.form {
-                    Form::Conv2d(window, _) | Form::Depthwise(window, _) => window.taps(),
-                    Form::Dense => 1,
-                };
-                let (sums, count) =
-                    self.inputs.entry(id).or_insert_with(|| (vec![0.0; taps * channels], 0.0));
-                *count += match layer.form {
-                    Form::Conv2d(window, _) | Form::Depthwise(window, _) => {
-                        add_window(sums, values, shape, &window, &graph.ty(id).shape)
-                    }
-                    Form::Dense => add_rows(sums, values),
-                };
+        }
+        for inputs in self.inputs.values_mut() {
+            if let Some(values) = values.get(&inputs.value) {
+                inputs.add(values);
             }
         }
     }
 
     /// The mean of what each tap of a layer reads of each input channel, taps first.
     pub fn mean_inputs(&self, layer: NodeId) -> Option<Vec<f64>> {
-        let (sums, count) = self.inputs.get(&layer)?;
+        let Inputs { sums, count, .. } = self.inputs.get(&layer)?;
         Some(sums.iter().map(|sum| sum / count.max(1.0)).collect())
     }
 }
@@ -95,9 +125,9 @@ mod tests {
         let x = net.input(&[1, 3, 3, 1]);
         let y = net.depthwise(x, 1);
         let graph = net.returns(y);
-        let mut statistics = Statistics::default();
+        let mut statistics = Statistics::new(&graph);
         let values: Values = [(x, vec![1.0; 9]), (y, vec![0.0; 9])].into();
-        statistics.add(&graph, &values);
+        statistics.add(&values);
         let means = statistics.mean_inputs(y).unwrap();
         // Of nine output positions six lie below an upper row, four of them right of a left column as well.
         let expected = [4.0, 6.0, 4.0, 6.0, 9.0, 6.0, 4.0, 6.0, 4.0].map(|count: f64| count / 9.0);
@@ -110,10 +140,10 @@ mod tests {
         let x = net.input(&[1, 1, 2, 2]);
         let y = net.dense(x, 2);
         let graph = net.returns(y);
-        let mut statistics = Statistics::default();
+        let mut statistics = Statistics::new(&graph);
         for peak in [1.0, 3.0] {
             let values: Values = [(x, vec![0.5, peak, 0.0, 0.0]), (y, vec![peak, 0.0, -4.0, 0.5])].into();
-            statistics.add(&graph, &values);
+            statistics.add(&values);
         }
         assert_eq!(statistics.peaks[&y], [4.0, 0.5]);
         assert_eq!(statistics.mean_inputs(y).unwrap(), [0.25, 1.0]);
