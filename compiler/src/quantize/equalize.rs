@@ -1,86 +1,163 @@
-//! Cross-layer equalisation: channels of a value between two layers are brought to the same reach.
+//! Cross-layer equalisation: channels of a value between layers are brought to the same reach.
 //!
 //! `layer₂(f(layer₁(x))) = layer₂'(f(layer₁'(x)))` where channel c of the value is multiplied by `r_c` in
 //! layer₁ and divided by it in layer₂, since `f(r·x) = r·f(x)` for the identity and ReLU. The value has one
 //! scale for all channels, and those of a small reach have few steps without it; weights have a scale for
-//! each output channel, so that layer₁ does not mind, nor does a depthwise layer₂.
+//! each output channel, so that layer₁ does not mind, nor does a depthwise layer₂. Values that are added have
+//! their factors in common, and with them all that a chain of inverted residuals adds up.
 //!
 //! ReLU6 is no such function. Through a clamp a channel is multiplied only if no value of it came to the
 //! clamp's upper end on the calibration samples, and by so little that none does afterwards: for those
 //! samples the network computes what it did before. On others it may clamp earlier, at what calibration
 //! took for the channel's reach, as the range of any stored value does.
 
-use super::layers::{Form, Layer};
+use super::layers::{Form, Layer, is_sum};
+use super::split::activation;
 use super::statistics::Statistics;
 use crate::error::Fault;
 use crate::fusions::linear::epilogue;
 use crate::graph::{Graph, NodeId};
 use crate::ops::activation::Activation;
-use crate::ops::epilogue::Epilogue;
+use std::collections::BTreeSet;
 
 /// Largest factor: a channel that calibration hardly saw must not decide over more than that.
 const LARGEST: f64 = 16.0;
 
-/// Equalises every pair of layers that allows it; says how many.
+/// Equalises the value behind every layer where the network allows it; says how many, sums counted once.
 ///
 /// # Errors
 ///
 /// Only bugs.
 pub fn equalize(graph: &mut Graph, statistics: &Statistics) -> Result<usize, Fault> {
     let mut count = 0;
+    let mut seen = BTreeSet::new();
     for id in graph.order() {
         // Constants of layers before are no longer there.
-        let Some(pair) = graph.contains(id).then(|| pair(graph, id)).flatten() else { continue };
-        let Some(peaks) = statistics.peaks.get(&id) else { continue };
-        let factors = factors(&pair, peaks);
-        if factors.iter().all(|&factor| factor == 1.0) {
+        if !graph.contains(id) || seen.contains(&id) {
             continue;
         }
-        scale(graph, pair, &factors)?;
-        count += 1;
+        let Some(stream) = Stream::of(graph, id) else { continue };
+        seen.extend(stream.values.iter().copied());
+        let Some(factors) = stream.factors(graph, statistics) else { continue };
+        if factors.iter().any(|&factor| factor != 1.0) {
+            stream.scale(graph, &factors)?;
+            count += 1;
+        }
     }
     Ok(count)
 }
 
-/// Two layers with only a value between them, and the upper end of what it is clamped to.
-struct Pair {
-    first: Layer,
-    second: Layer,
+/// Values that must be multiplied alike, and all layers that make or read them.
+#[derive(Default)]
+struct Stream {
+    values: BTreeSet<NodeId>,
+    makers: BTreeSet<NodeId>,
+    readers: BTreeSet<NodeId>,
+    /// Upper end of what a value is clamped to; of sums there is none.
     ceiling: f64,
 }
 
-fn pair(graph: &Graph, id: NodeId) -> Option<Pair> {
-    let first = Layer::of(graph, id)?;
-    let Epilogue { activation, residual: false, .. } = epilogue(graph.op(id))? else { return None };
-    let ceiling = match activation {
-        Activation::Identity => f64::INFINITY,
-        Activation::Clamp { lo: 0.0, hi } => hi.into(),
-        _ => return None,
-    };
-    let second = Layer::of(graph, graph.only_user(id)?)?;
-    (second.input() == id).then_some(Pair { first, second, ceiling })
+impl Stream {
+    /// What belongs to a layer's value, unless something else makes or reads a part of it.
+    fn of(graph: &Graph, id: NodeId) -> Option<Self> {
+        Layer::of(graph, id)?;
+        let mut stream = Self { ceiling: f64::INFINITY, ..Self::default() };
+        let mut open = vec![id];
+        while let Some(value) = open.pop() {
+            if !stream.values.insert(value) {
+                continue;
+            }
+            if graph.is_output(value) || graph.inputs().contains(&value) {
+                return None;
+            }
+            if is_sum(graph, value) {
+                open.extend(graph.operands(value));
+            } else {
+                stream.makers.insert(Layer::of(graph, value)?.id());
+            }
+            stream.ceiling = stream.ceiling.min(ceiling(graph, value)?);
+            for user in graph.users(value) {
+                if is_sum(graph, user) {
+                    open.push(user);
+                } else {
+                    stream
+                        .readers
+                        .insert(Layer::of(graph, user).filter(|layer| layer.input() == value)?.id());
+                }
+            }
+        }
+        (stream.values.len() == 1 || stream.ceiling.is_infinite()).then_some(stream)
+    }
+
+    /// What each channel is multiplied by, at least 1: before depthwise layers what brings it to the reach of
+    /// the largest. Any other layer pays for a channel r times as fine with weights that are r times smaller
+    /// than their neighbours, so the factor lies in the middle.
+    fn factors(&self, graph: &Graph, statistics: &Statistics) -> Option<Vec<f64>> {
+        let mut peaks: Vec<f64> = Vec::new();
+        for value in &self.values {
+            let found = statistics.peaks.get(value)?;
+            peaks.resize(found.len(), 0.0);
+            peaks.iter_mut().zip(found).for_each(|(peak, &found)| *peak = peak.max(found));
+        }
+        let reach = peaks.iter().fold(0.0, |m: f64, &peak| m.max(peak));
+        let shares = self.shares(graph, peaks.len());
+        let factor = |(channel, &peak): (usize, &f64)| {
+            if peak == 0.0 || peak >= self.ceiling {
+                return 1.0;
+            }
+            let wanted = match &shares {
+                None => reach / peak,
+                Some(shares) => (reach / peak * shares[channel]).sqrt(),
+            };
+            wanted.clamp(1.0, LARGEST)
+        };
+        Some(peaks.iter().enumerate().map(factor).collect())
+    }
+
+    /// For each channel the largest share that a weight on it has of the largest one of its output channel;
+    /// `None` where only depthwise layers read it.
+    fn shares(&self, graph: &Graph, channels: usize) -> Option<Vec<f64>> {
+        let readers = self.readers.iter().filter_map(|&id| Layer::of(graph, id));
+        let mixing = readers.filter(|layer| !matches!(layer.form, Form::Depthwise(..)));
+        mixing.map(|layer| shares(&layer, channels)).reduce(|mut all, shares| {
+            all.iter_mut().zip(shares).for_each(|(all, share)| *all = all.max(share));
+            all
+        })
+    }
+
+    /// A layer may both read and make a value of the stream, so that each is looked at as it then stands.
+    fn scale(&self, graph: &mut Graph, factors: &[f64]) -> Result<(), Fault> {
+        for &maker in &self.makers {
+            let Some(mut layer) = Layer::of(graph, maker) else { continue };
+            let output = layer.output_of();
+            for (i, weight) in layer.weights.iter_mut().enumerate() {
+                *weight *= factors[output(i)];
+            }
+            layer.biases.iter_mut().zip(factors).for_each(|(bias, factor)| *bias *= factor);
+            layer.store(graph)?;
+        }
+        for &reader in &self.readers {
+            let Some(mut layer) = Layer::of(graph, reader) else { continue };
+            let input = layer.input_of();
+            for (i, weight) in layer.weights.iter_mut().enumerate() {
+                *weight /= factors[input(i)];
+            }
+            layer.store(graph)?;
+        }
+        Ok(())
+    }
 }
 
-/// What each channel is multiplied by, at least 1: before a depthwise layer what brings it to the reach of
-/// the largest. Any other layer pays for a channel r times as fine with weights that are r times smaller than
-/// their neighbours, so the factor lies in the middle.
-fn factors(pair: &Pair, peaks: &[f64]) -> Vec<f64> {
-    let reach = peaks.iter().fold(0.0, |m: f64, &peak| m.max(peak));
-    let shares = match pair.second.form {
-        Form::Depthwise(..) => None,
-        Form::Conv2d(..) | Form::Dense => Some(shares(&pair.second, peaks.len())),
-    };
-    let factor = |(channel, &peak): (usize, &f64)| {
-        if peak == 0.0 || peak >= pair.ceiling {
-            return 1.0;
-        }
-        let wanted = match &shares {
-            None => reach / peak,
-            Some(shares) => (reach / peak * shares[channel]).sqrt(),
-        };
-        wanted.clamp(1.0, LARGEST)
-    };
-    peaks.iter().enumerate().map(factor).collect()
+/// The upper end of what a layer or a sum clamps its value to, if it goes through a factor at all.
+fn ceiling(graph: &Graph, id: NodeId) -> Option<f64> {
+    if epilogue(graph.op(id)).is_some_and(|epilogue| epilogue.residual) {
+        return None;
+    }
+    match activation(graph.op(id)) {
+        Activation::Identity => Some(f64::INFINITY),
+        Activation::Clamp { lo: 0.0, hi } => Some(hi.into()),
+        _ => None,
+    }
 }
 
 /// For each input channel the largest share that a weight has of the largest one of its output channel.
@@ -95,21 +172,6 @@ fn shares(layer: &Layer, channels: usize) -> Vec<f64> {
         shares[input(i)] = shares[input(i)].max(weight.abs() / largest[output(i)]);
     }
     shares
-}
-
-fn scale(graph: &mut Graph, pair: Pair, factors: &[f64]) -> Result<(), Fault> {
-    let Pair { mut first, mut second, .. } = pair;
-    let output = first.output_of();
-    for (i, weight) in first.weights.iter_mut().enumerate() {
-        *weight *= factors[output(i)];
-    }
-    first.biases.iter_mut().zip(factors).for_each(|(bias, factor)| *bias *= factor);
-    let input = second.input_of();
-    for (i, weight) in second.weights.iter_mut().enumerate() {
-        *weight /= factors[input(i)];
-    }
-    first.store(graph)?;
-    second.store(graph)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Layers with weights, by their channels.
+//! Layers with weights, by their channels, and what adds their values.
 
 use crate::error::Fault;
 use crate::fusions::linear::{Linear, Parts};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
+use crate::ops::binary::BinaryOp;
 use crate::ops::window::Window;
 
 /// A layer whose weights and biases are constants, in double precision.
@@ -114,6 +115,14 @@ impl Layer {
         graph.prune(new);
         Ok(())
     }
+}
+
+/// Whether a node adds two values of its own shape.
+pub fn is_sum(graph: &Graph, id: NodeId) -> bool {
+    let ty = graph.ty(id);
+    matches!(graph.op(id), Op::Binary(op) if op.op == BinaryOp::Add)
+        && ty.dtype.is_float()
+        && graph.operands(id).into_iter().all(|operand| graph.ty(operand) == ty)
 }
 
 #[cfg(test)]

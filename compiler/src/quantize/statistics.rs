@@ -1,7 +1,7 @@
 //! What calibration samples tell about a graph's values.
 
 use super::histogram::Histogram;
-use super::layers::{Form, Layer};
+use super::layers::{Form, Layer, is_sum};
 use super::observe::Values;
 use crate::graph::{Graph, NodeId};
 use crate::ops::window::Window;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Statistics {
     /// How often values occur.
     pub histograms: BTreeMap<NodeId, Histogram>,
-    /// For the values of layers: the largest magnitude in each channel.
+    /// For layers and [sums](is_sum): the largest magnitude in each channel.
     pub peaks: BTreeMap<NodeId, Vec<f64>>,
     /// For layers: what they read.
     inputs: BTreeMap<NodeId, Inputs>,
@@ -56,9 +56,12 @@ impl Statistics {
     /// Nothing yet of a graph's values.
     pub fn new(graph: &Graph) -> Self {
         let layers: Vec<Layer> = graph.order().into_iter().filter_map(|id| Layer::of(graph, id)).collect();
+        let sums = graph.order().into_iter().filter(|&id| is_sum(graph, id));
+        let channels = |id: NodeId| graph.ty(id).shape.last().copied().unwrap_or(1);
+        let zeros = |id: NodeId| (id, vec![0.0; channels(id)]);
         Self {
             histograms: BTreeMap::new(),
-            peaks: layers.iter().map(|layer| (layer.id(), vec![0.0; layer.biases.len()])).collect(),
+            peaks: layers.iter().map(Layer::id).chain(sums).map(zeros).collect(),
             inputs: layers.iter().map(|layer| (layer.id(), Inputs::of(graph, layer))).collect(),
         }
     }
