@@ -12,6 +12,7 @@ use crate::driver::{self, Compiled, Model, Options};
 use crate::error::{Error, Fault, Result};
 use crate::files;
 use crate::onnx::ImportOptions;
+use crate::ops::quantization::Rounding;
 use crate::pixels::Input;
 use crate::plan::{Inputs, Objective};
 #[cfg(feature = "quantize")]
@@ -30,6 +31,7 @@ pub struct Build {
     pixels: Option<Input>,
     inputs: Inputs,
     objective: Option<Objective>,
+    rounding: Rounding,
     #[cfg(feature = "quantize")]
     calibration: Option<Calibration>,
 }
@@ -98,6 +100,7 @@ impl Build {
             pixels: None,
             inputs: Inputs::default(),
             objective: None,
+            rounding: Rounding::default(),
             #[cfg(feature = "quantize")]
             calibration: None,
         }
@@ -134,6 +137,13 @@ impl Build {
     #[must_use]
     pub fn quantize(mut self, calibration: Calibration) -> Self {
         self.calibration = Some(calibration);
+        self
+    }
+
+    /// By which rule the integer operators of a quantised model round: ONNX's unless something else is said.
+    #[must_use]
+    pub const fn rounding(mut self, rounding: Rounding) -> Self {
+        self.rounding = rounding;
         self
     }
 
@@ -189,7 +199,7 @@ impl Build {
         let options = Options::new(target, name);
         let within = self.budget.ram_bytes.map(|cap| Objective::Speed { cap });
         let objective = self.objective.or(within).unwrap_or(options.objective);
-        let options = Options { objective, inputs: self.inputs, ..options };
+        let options = Options { objective, inputs: self.inputs, rounding: self.rounding, ..options };
         let compiled = driver::compile(&model, &options)?;
         self.within_budget(&model.name, &compiled)?;
         let module = compiled.module();

@@ -32,6 +32,7 @@ pub mod zoo;
 
 pub use build::{Budget, Build};
 pub use error::{Error, Result};
+pub use ops::quantization::Rounding;
 pub use pixels::Input;
 pub use plan::Inputs;
 #[cfg(feature = "quantize")]

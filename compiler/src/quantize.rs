@@ -29,7 +29,7 @@ mod statistics;
 pub use calibration::Calibration;
 pub use parameters::{Activations, WeightRange};
 pub use range::{Method, Range};
-pub use report::LayerNoise;
+pub use report::{LayerNoise, Power};
 
 use crate::driver::{self, Model};
 use crate::error::{Error, Fault, Result};

@@ -51,8 +51,11 @@ impl Arguments {
             self.plan.objective = Some(value.value().parse().map_err(|message: String| error(&message))?);
         } else if key == "inputs" {
             self.plan.inputs = value.value().parse().map_err(|message: String| error(&message))?;
+        } else if key == "rounding" {
+            self.plan.rounding = value.value().parse().map_err(|message: String| error(&message))?;
         } else {
-            return Err(Error::new(key.span(), "there are target, input_shape, max_ram and inputs"));
+            let known = "there are target, input_shape, max_ram, inputs and rounding";
+            return Err(Error::new(key.span(), known));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod model;
 
 use mobilec::build;
 use mobilec::driver::{self, Model, Options};
+use mobilec::ops::quantization::Rounding;
 use mobilec::plan::{Inputs, Objective};
 use mobilec_targets::{PORTABLE, Target, X86_64, by_name};
 use proc_macro2::TokenStream;
@@ -30,7 +31,8 @@ use std::path::{Path, PathBuf};
 /// instruction set is found when running) and a portable one for everything else.
 /// `input_shape = "NAME=1,3,224,224"` fixes an input with symbolic dimensions. `max_ram = "128K"` or `"min"`
 /// limits the arena, and `inputs = "arena"` or `"rows"` says how pictures are handed over
-/// ([`Build::inputs`](mobilec::Build::inputs)).
+/// ([`Build::inputs`](mobilec::Build::inputs)). `rounding = "onnx"` or `"tflite"` is the rule by which a quantised
+/// model's integers are rounded.
 ///
 /// # Errors
 ///
@@ -100,17 +102,19 @@ fn items(model: &Model, target: Option<&'static Target>, planned: Planned) -> mo
     })
 }
 
-/// What was said about memory.
+/// What was said about memory and rounding.
 #[derive(Clone, Copy, Default)]
 struct Planned {
     objective: Option<Objective>,
     inputs: Inputs,
+    rounding: Rounding,
 }
 
 fn module(model: &Model, target: &'static Target, planned: Planned) -> mobilec::Result<TokenStream> {
     let options = Options::new(target, "model");
     let objective = planned.objective.unwrap_or(options.objective);
-    let options = Options { inline_weights: true, objective, inputs: planned.inputs, ..options };
+    let Planned { inputs, rounding, .. } = planned;
+    let options = Options { inline_weights: true, objective, inputs, rounding, ..options };
     let source = driver::compile(model, &options)?.module().source;
     source
         .parse()

@@ -1,8 +1,11 @@
 //! `mobilec check`
 
+mod float;
+
 use super::model::{self, ModelArguments, PlanArguments};
 use super::samples::InputArguments;
 use clap::Args;
+use float::Floats;
 use mobilec::driver::Compiled;
 use mobilec::error::Fault;
 use mobilec::graph::NodeId;
@@ -25,6 +28,9 @@ pub struct Check {
     /// Compare the first output with this tensor as well
     #[arg(long, value_name = "G.npy")]
     expect: Option<PathBuf>,
+    /// For a quantised model: say how far its outputs are from those of this one, which it was made from
+    #[arg(long, value_name = "M.onnx")]
+    float: Option<String>,
     /// What to generate code for
     #[arg(long, default_value = "native", value_name = "T")]
     target: String,
@@ -95,6 +101,7 @@ impl Check {
         let samples = self.input.load_or_random(&compiled.plan.inputs)?;
         let want = self.expect.as_deref().map(files::read_npy).transpose()?;
         let program = model::build(&compiled, true)?;
+        let mut floats = self.floats(&compiled)?;
         let mut ok = true;
         let mut objects = Vec::new();
         for (at, sample) in samples.iter().enumerate() {
@@ -104,12 +111,18 @@ impl Check {
             let worst = outputs.iter().chain(&expected).chain(layers.iter().map(|(_, d)| d));
             let passes = worst.clone().all(|difference| difference.passes(self.tolerance));
             ok &= passes;
-            let object = self.object(&source.name, passes, &layers, &outputs, expected.as_ref());
+            let mut object = self.object(&source.name, passes, &layers, &outputs, expected.as_ref());
+            if let Some(floats) = &mut floats {
+                object["float"] = floats.compare(sample, &observed_outputs(&compiled, &observed)?)?;
+            }
             if self.json {
                 objects.push(object);
             } else {
                 self.show(sample, passes, &layers, &outputs, expected.as_ref())?;
             }
+        }
+        if let Some(floats) = &floats {
+            eprint!("{}", floats.text());
         }
         if self.json {
             let single = if objects.len() == 1 { objects.pop() } else { None };
@@ -120,6 +133,12 @@ impl Check {
         }
         let message = "the emitted code differs from the reference by more than --tolerance allows";
         Err(Error::whole(format!("{} does not pass", source.name), Fault::bug(message)))
+    }
+
+    fn floats(&self, compiled: &Compiled) -> Result<Option<Floats>> {
+        let Some(float) = &self.float else { return Ok(None) };
+        let source = self.model.beside(float).open()?;
+        Floats::build(&source, compiled).map(Some)
     }
 
     /// Each layer against the fused graph. The outputs against the graph as imported; those of a quantised

@@ -52,6 +52,11 @@ impl ModelArguments {
         Ok(model)
     }
 
+    /// The same arguments for another model.
+    pub fn beside(&self, model: &str) -> Self {
+        Self { model: model.to_owned(), ..self.clone() }
+    }
+
     /// The same arguments as words of a command line, for a module's header: no folder of this machine.
     pub fn words(&self) -> String {
         let mut words = vec![self.word()];
@@ -107,16 +112,8 @@ pub struct PlanArguments {
     input_rows: bool,
     /// How int8 operators round: onnx (in single precision, halves to even), or tflite (in fixed point, as
     /// TensorFlow Lite's reference kernels and CMSIS-NN)
-    #[arg(long, default_value = "onnx", value_name = "RULE", value_parser = rounding)]
+    #[arg(long, default_value = "onnx", value_name = "RULE")]
     pub rounding: Rounding,
-}
-
-fn rounding(text: &str) -> std::result::Result<Rounding, String> {
-    match text {
-        "onnx" => Ok(Rounding::Onnx),
-        "tflite" => Ok(Rounding::Tflite),
-        _ => Err("it takes onnx or tflite".into()),
-    }
 }
 
 impl PlanArguments {

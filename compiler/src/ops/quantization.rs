@@ -10,6 +10,7 @@ use crate::plan::request::{Arg, Packed};
 use crate::reference::Array;
 use crate::tensor::{DType, TensorType};
 use std::fmt;
+use std::str::FromStr;
 
 /// How a sum is scaled and rounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,19 @@ pub enum Rounding {
     /// As the reference kernels of TensorFlow Lite and CMSIS-NN: by a 32-bit factor and a shift, rounded
     /// twice.
     Tflite,
+}
+
+impl FromStr for Rounding {
+    type Err = String;
+
+    /// `onnx` or `tflite`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "onnx" => Ok(Self::Onnx),
+            "tflite" => Ok(Self::Tflite),
+            _ => Err("it takes onnx or tflite".into()),
+        }
+    }
 }
 
 /// Which real number a code stands for: `scale · (code − zero_point)`.

@@ -4,6 +4,7 @@ use super::insert::{self, Inserted};
 use super::observe::Values;
 use crate::graph::{Graph, NodeId};
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 /// One stored value, and the layer that makes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,19 +22,27 @@ pub struct LayerNoise {
 
 /// Power of signal and noise.
 #[derive(Clone, Copy, Debug, Default)]
-struct Power {
+pub struct Power {
     signal: f64,
     noise: f64,
 }
 
+impl AddAssign for Power {
+    fn add_assign(&mut self, other: Self) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+    }
+}
+
 impl Power {
-    fn add(&mut self, signal: f64, found: f64) {
+    /// Adds one element: what it should be, and what was found.
+    pub fn add(&mut self, signal: f64, found: f64) {
         self.signal += signal * signal;
         self.noise += (signal - found) * (signal - found);
     }
 
     /// 10 log₁₀ of the ratio, at most 200; `None` of nothing.
-    fn decibels(&self) -> Option<f64> {
+    pub fn decibels(&self) -> Option<f64> {
         let decibels = 10.0 * (self.signal / self.noise).log10();
         (self.signal > 0.0 || self.noise > 0.0).then(|| decibels.clamp(-200.0, 200.0))
     }
