@@ -9,4 +9,8 @@ mobilec_macros::model! {
     }
 }
 
+mod rounded {
+    mobilec_macros::include_model!("../../digits/digits_int8.onnx", rounding = "even");
+}
+
 fn main() {}

@@ -45,10 +45,12 @@ impl InputArguments {
 
     fn load_single(&self, port: &Port) -> Result<Vec<Sample>> {
         let mut samples = Vec::new();
+        let mut noted = false;
         for text in &self.input {
             let named = text.strip_prefix(&port.name).and_then(|rest| rest.strip_prefix('='));
             let path = PathBuf::from(named.unwrap_or(text));
             for file in samples::files_of(&path)? {
+                noted = noted || self.note(&file, port);
                 for tensor in self.tensors(&file, port)? {
                     samples.push(Sample { name: file.display().to_string(), tensors: vec![tensor] });
                 }
@@ -74,6 +76,7 @@ impl InputArguments {
                 let file = file.ok_or_else(|| {
                     Error::Usage(format!("--input {}=FILE is missing: it is {}", port.name, port.ty))
                 })?;
+                self.note(Path::new(file), port);
                 let mut tensors = self.tensors(Path::new(file), port)?;
                 tensors.truncate(1);
                 tensors.pop().ok_or_else(|| Error::Usage(format!("{file} is empty")))
@@ -83,21 +86,25 @@ impl InputArguments {
         Ok(Sample { name, tensors })
     }
 
+    /// Says how a picture is normalised where nothing was said about it; whether there was something to say.
+    fn note(&self, path: &Path, port: &Port) -> bool {
+        self.normalize.is_none() && note_normalization(path, &port.ty)
+    }
+
     /// One tensor, or several where a file holds a batch of them.
     fn tensors(&self, path: &Path, port: &Port) -> Result<Vec<Tensor>> {
-        if self.normalize.is_none() {
-            note_normalization(path, &port.ty);
-        }
         samples::of_file(path, Input { name: &port.name, ty: &port.ty }, self.normalize.as_deref())
     }
 }
 
-/// Says how a picture is normalised where nothing was said about it.
-pub fn note_normalization(path: &Path, ty: &TensorType) {
-    if samples::is_picture(path) && ty.dtype.is_float() {
+/// Says how a picture is normalised by default; whether it is one that is.
+pub fn note_normalization(path: &Path, ty: &TensorType) -> bool {
+    let is_normalized = samples::is_picture(path) && ty.dtype.is_float();
+    if is_normalized {
         let how = pictures::default_normalization(ty);
         eprintln!("note: pixels are normalised by {how}; --normalize says otherwise");
     }
+    is_normalized
 }
 
 /// Numbers between −1 and 1 (0 and 255 for bytes, 0 and 1 for `bool`, zeros for wider integers) from a linear congruential generator.

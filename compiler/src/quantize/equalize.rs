@@ -178,6 +178,7 @@ fn shares(layer: &Layer, channels: usize) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::graph::testing::{Net, assert_same, values};
+    use crate::ops::binary::BinaryOp;
     use crate::reference::{Array, run};
     use crate::{fusions, passes};
 
@@ -256,7 +257,40 @@ mod tests {
     }
 
     #[test]
-    fn hard_swish_and_sums_are_left_alone() {
+    fn what_is_added_has_its_factors_in_common() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 6, 6, 3]);
+        let start = net.conv(x, 5, 1, 0);
+        let wide = net.conv(start, 8, 1, 0);
+        let wide = net.activate(Activation::RELU, wide);
+        let end = net.conv(wide, 5, 1, 0);
+        let sum = net.binary(BinaryOp::Add, start, end);
+        let y = net.conv(sum, 4, 1, 0);
+        let before = net.returns(y);
+        let mut after = before.clone();
+        let (statistics, _) = observed(&before, &sample(1.0));
+        let stream = Stream::of(&before, start).unwrap();
+        assert_eq!(stream.values, [start, end, sum].into());
+        assert_eq!(stream.makers, [start, end].into());
+        assert_eq!(stream.readers.len(), 2);
+        assert!(equalize(&mut after, &statistics).unwrap() > 0);
+        assert_same(&before, &after);
+        assert_ne!(before.text(), after.text());
+    }
+
+    #[test]
+    fn a_sum_with_the_input_is_left_alone() {
+        let mut net = Net::new();
+        let x = net.input(&[1, 6, 6, 3]);
+        let start = net.conv(x, 3, 1, 0);
+        let sum = net.binary(BinaryOp::Add, start, x);
+        let y = net.conv(sum, 4, 1, 0);
+        let graph = net.returns(y);
+        assert!(Stream::of(&graph, start).is_none(), "the input has no factor");
+    }
+
+    #[test]
+    fn hard_swish_is_left_alone() {
         let mut after = network(Activation::HardSwish);
         let (statistics, _) = observed(&after, &sample(1.0));
         assert_eq!(equalize(&mut after, &statistics), Ok(0));

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(stored(&[1.0, 1.0, 1.0]), [64, 64, 64]);
         assert_eq!(stored(&[-3.0, -1.0, 2.0]), [-95, -32, 64]);
         let values: Vec<f64> = (0..500).map(|i| (f64::from(i * i) * 0.37).sin()).collect();
-        for chunk in values.chunks(7) {
+        for chunk in values.chunks_exact(7) {
             let mut stored = stored(chunk);
             stored.sort_unstable();
             assert!(stored[0] + stored[1] >= -128 && stored[5] + stored[6] <= 128, "{stored:?}");

@@ -3,6 +3,7 @@
 mobilec_runtime::include_model!(digits);
 mobilec_runtime::include_model!(digits_int8);
 mobilec_runtime::include_model!(digits_rows);
+mobilec_runtime::include_model!(digits_tflite);
 mobilec_runtime::include_model!(digits_u8);
 
 /// The digit in a picture of 28×28 grey pixels.
@@ -60,6 +61,15 @@ mod tests {
             right_int8 += usize::from(classify_int8(pixels) == label);
         }
         assert!(right >= 39 && right_int8 >= 39, "{right} and {right_int8} of 40");
+    }
+
+    #[test]
+    fn integers_are_rounded_as_build_rs_says() {
+        let rule = |layers: &[mobilec_runtime::Layer]| {
+            let mut of_layers = layers.iter().filter(|layer| layer.operation.starts_with("int8"));
+            of_layers.all(|layer| layer.operation.ends_with("tflite"))
+        };
+        assert!(rule(digits_tflite::LAYERS) && !rule(digits_int8::LAYERS));
     }
 
     #[test]

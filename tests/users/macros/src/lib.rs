@@ -10,6 +10,11 @@ mod plain {
     mobilec_macros::include_model!("../../digits/digits.onnx", target = "portable");
 }
 
+#[allow(missing_docs, dead_code, reason = "a module offers more than every user needs")]
+mod tflite {
+    mobilec_macros::include_model!("../../digits/digits_int8.onnx", target = "portable", rounding = "tflite");
+}
+
 mobilec_macros::model! {
     /// Is there a person in the picture? A network that is described in place.
     pub mod person(input = [96, 96, 3], alpha = 0.35, classes = 2, activation = relu6, seed = 7) {
@@ -67,6 +72,12 @@ mod tests {
         let loaded = *tiny::run(&mut tiny::Arena::new(), &pixels);
         assert!(loaded.iter().any(|score| score.abs() > 0.01), "{loaded:?}");
         assert_eq!(loaded, *seeded::run(&mut seeded::Arena::new(), &pixels));
+    }
+
+    #[test]
+    fn integers_are_rounded_as_the_macro_says() {
+        let mut layers = tflite::LAYERS.iter().filter(|layer| layer.operation.starts_with("int8"));
+        assert!(layers.all(|layer| layer.operation.ends_with("tflite")));
     }
 
     #[test]
