@@ -256,10 +256,14 @@ fn errors_say_what_is_wrong_and_leave_no_file() {
     std::fs::write(&wrong, mobilec::files::npy_bytes(&tensor).expect("a file")).expect("writable");
     let broken = folder.path().join("broken.npz");
     std::fs::write(&broken, b"PK\x03\x04 and no more").expect("writable");
+    let bad = folder.path().join("bad");
+    std::fs::create_dir(&bad).expect("a folder");
+    std::fs::write(bad.join("a.png"), b"no picture").expect("writable");
     let pictures = here().join("digits/pictures");
     let out = folder.path().join("q.onnx");
     for (calibration, more, status, words) in [
         (&empty, &[][..], 1, &["empty", "no picture and no tensor"][..]),
+        (&bad, &[], 1, &["a.png"]),
         (&wrong, &[], 1, &["wrong.npy", "f32[1,1,28,28]", "f32[2,3]"]),
         (&broken, &[], 1, &["broken.npz", "not a .npz archive"]),
         (&folder.path().join("none"), &[], 1, &["none"]),
@@ -277,6 +281,21 @@ fn errors_say_what_is_wrong_and_leave_no_file() {
         }
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn arrays_of_another_shape_are_refused() {
+    let Some(digits) = digits("arrays_of_another_shape") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("q.onnx");
+    let model = "zoo:MobileNetV1?alpha=0.25&rho=128&seed=1";
+    let output = quantize(model, &digits.calibration, &out, &[]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    for word in ["calibration.npz", "f32[1,3,128,128]", "f32[100,1,28,28]"] {
+        assert!(errors.contains(word), "{errors}");
+    }
+    assert!(!out.exists());
 }
 
 #[test]
