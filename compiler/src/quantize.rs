@@ -1,8 +1,8 @@
 //! Post-training quantisation: a network of floats and some samples to a network of 8-bit integers.
 //!
-//! The way: fused graph, batch-norms gone into weights → [`split`] → equalised ([`equalize`]) → ranges of all
-//! values on the samples ([`observe`], [`statistics`], [`range`]) → scales, integer weights and corrected
-//! biases put in ([`insert`], [`bias`]) → ONNX. What it writes is the standard form of `QuantizeLinear` and
+//! The way: fused graph, batch-norms gone into weights → `split` → equalised (`equalize`) → ranges of all
+//! values on the samples (`observe`, `statistics`, `range`) → scales, integer weights and corrected
+//! biases put in (`insert`, `bias`) → ONNX. What it writes is the standard form of `QuantizeLinear` and
 //! `DequantizeLinear` pairs at opset 17, which ONNX Runtime and this compiler run on integers:
 //!
 //! | | stored in | scale | zero point |
