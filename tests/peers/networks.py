@@ -3,6 +3,7 @@ Runtime makes of it."""
 
 import array
 import filecmp
+import json
 import re
 import shutil
 import sys
@@ -13,11 +14,12 @@ from process import Failure, call
 class Network:
     """A model's file, one input, and the output that every engine is held against."""
 
-    def __init__(self, name, folder, int8=False):
-        self.name, self.folder, self.int8 = name, folder, int8
+    def __init__(self, name, folder):
+        about = json.loads((folder / "about.json").read_text())
+        self.name, self.folder, self.int8 = name, folder, about["int8"]
+        self.shape = "x".join(map(str, about["shape"]))
         self.onnx = folder / "model.onnx"
         self.npy, self.input = folder / "input.npy", folder / "input.f32"
-        self.shape = (folder / "shape").read_text()
         self.expected = floats((folder / "expected.f32").read_bytes())
 
     def error(self, output):
@@ -25,13 +27,13 @@ class Network:
 
         Raises Failure where that is another network's output. Engines sum in another order: 1/1000 of the
         largest value is far above what that does to float and far below what a wrong layer does. Quantised
-        layers may be one code apart, in each engine at another place: 1/4 there.
+        layers may be one code apart, in each engine at another place: 1/10 there.
         """
         if len(output) != len(self.expected):
             raise Failure(f"{len(output)} values instead of {len(self.expected)}")
         error = max(abs(a - b) for a, b in zip(output, self.expected))
         largest = max(map(abs, self.expected))
-        if not error <= largest * (0.25 if self.int8 else 1e-3):
+        if not error <= largest * (0.1 if self.int8 else 1e-3):
             raise Failure(f"the output is {error:.3g} off ONNX Runtime's, whose largest value is {largest:.3g}")
         return error
 
@@ -65,7 +67,7 @@ def make(reference, folder, tools, int8=False):
     else:
         call([tools.mobilec, "export", "zoo:" + with_nchw(reference), "--out", source])
     kept = folder / "source.onnx"
-    if not (kept.exists() and filecmp.cmp(source, kept, shallow=False) and (folder / "shape").exists()):
+    if not (kept.exists() and filecmp.cmp(source, kept, shallow=False) and (folder / "about.json").exists()):
         empty(folder, source)
         if int8:
             call([tools.python, tools.here / "prepare.py", "quantize", source, model])
@@ -75,7 +77,7 @@ def make(reference, folder, tools, int8=False):
         source.rename(kept)
     else:
         source.unlink()
-    return Network(name, folder, int8)
+    return Network(name, folder)
 
 
 def with_nchw(reference):

@@ -126,10 +126,14 @@ def to_ncnn(tools, network):
     return once(network.folder / "ncnn.param", make)
 
 
+# The package's own command, mnnconvert, would first install a package that reports its use.
+MNN_CONVERT = "import _tools, sys; _tools.mnnconvert(sys.argv)"
+
+
 def to_mnn(tools, network):
     def make(path):
-        convert = [tools.bin / "mnnconvert", "-f", "ONNX", "--modelFile", network.onnx, "--MNNModel", path]
-        call([*convert, "--bizCode", "mobilec"], cwd=network.folder)
+        convert = [tools.python, "-c", MNN_CONVERT, "-f", "ONNX", "--modelFile", network.onnx]
+        call([*convert, "--MNNModel", path, "--bizCode", "mobilec"], cwd=network.folder)
 
     return once(network.folder / "model.mnn", make)
 

@@ -38,15 +38,15 @@ class SelfTest(unittest.TestCase):
         self.log = self.folder / "log"
         self.said = []
 
-    def network(self, name, int8=False):
+    def network(self, name):
         folder = self.folder / name
         folder.mkdir()
-        (folder / "shape").write_text("1x2x2")
+        (folder / "about.json").write_text('{"shape": [1, 2, 2], "int8": false}')
         values = networks.floats(bytes(16))
         values[2] = 8
         for file in ("input.f32", "expected.f32"):
             (folder / file).write_bytes(values.tobytes())
-        return networks.Network(name, folder, int8)
+        return networks.Network(name, folder)
 
     def peer(self, name, times, value=0.0, fail="", kind=peers.Program):
         words = {"LOG": repr(str(self.log)), "NAME": repr(name), "VALUE": repr(value), "TIMES": repr(times), "FAIL": fail}

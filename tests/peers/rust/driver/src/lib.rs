@@ -45,7 +45,8 @@ pub fn drive<F: FnMut(&[f32]) -> Vec<f32>>(load: impl FnOnce(&Model) -> F) {
     let bytes: Vec<u8> = result.iter().flat_map(|value| value.to_le_bytes()).collect();
     fs::write(output, bytes).expect("OUTPUT can be written");
 
-    let times = if seconds > 0.0 { time(seconds, || drop(black_box(run(black_box(&values))))) } else { vec![] };
+    let times =
+        if seconds > 0.0 { time(seconds, || drop(black_box(run(black_box(&values))))) } else { vec![] };
     println!(
         "{{\"load_ms\": {load_ms}, \"first_ms\": {first_ms}, \"first_at\": {first_at:.6}, \"rss_kib\": {rss_kib}, \
          \"times_ms\": {times:?}}}"
