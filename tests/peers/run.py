@@ -82,6 +82,8 @@ def main():
     asked = arguments()
     if asked.self_test:
         return selftest.run()
+    if asked.rounds < 1 or asked.seconds <= 0:
+        raise Failure("--rounds and --seconds are more than 0")
     tools = Tools(asked.dir)
     where = pin(asked.cpu)
     chosen = selected(peers.known(tools, 0 if asked.start else asked.seconds, asked.start), asked.peers)
@@ -89,6 +91,9 @@ def main():
     models = tools.folder / "models"
     made = [networks.make(name, models, tools, asked.int8) for name in zoo]
     made += [networks.make(file, models, tools) for file in asked.model]
+    names = [network.name for network in made]
+    if len(set(names)) < len(names):
+        raise Failure(f"two of the networks have one name: {', '.join(names)}")
     rows = rounds.measure(made, chosen, asked.rounds, say)
 
     how = f"One thread {where}, {asked.rounds} rounds, peers in turn, a fresh process each"
