@@ -143,8 +143,10 @@ def to_litert(tools, network):
 
     def make(path):
         folder = network.folder / "onnx2tf"
-        call([tools.litert_bin / "onnx2tf", "-i", network.onnx, "-o", folder, "-n"], cwd=network.folder)
-        (folder / "model_float32.tflite").rename(path)
+        folder.mkdir(exist_ok=True)
+        call([tools.python, tools.here / "prepare.py", "samples", folder])
+        call([tools.litert_bin / "onnx2tf", "-i", network.onnx, "-o", "out", "-n"], cwd=folder)
+        (folder / "out/model_float32.tflite").rename(path)
         shutil.rmtree(folder)
 
     return once(network.folder / "model.tflite", make)

@@ -2,6 +2,7 @@
 
 prepare.py quantize MODEL QUANTIZED  makes it int8: QDQ, u8 activations, i8 weights per output channel
 prepare.py ask MODEL FOLDER          writes FOLDER/input.npy, input.f32, expected.f32 and about.json
+prepare.py samples FOLDER            writes what onnx2tf tries a model on, in the place of pictures that it would fetch
 """
 
 import json
@@ -85,5 +86,10 @@ def ask(model, folder):
         json.dump(about, file)
 
 
+def samples(folder):
+    path = os.path.join(folder, "calibration_image_sample_data_20x128x128x3_float32.npy")
+    numpy.save(path, numpy.random.default_rng(0).random((20, 128, 128, 3), dtype=numpy.float32))
+
+
 if __name__ == "__main__":
-    {"quantize": quantize, "ask": ask}[sys.argv[1]](*sys.argv[2:])
+    {"quantize": quantize, "ask": ask, "samples": samples}[sys.argv[1]](*sys.argv[2:])

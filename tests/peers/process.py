@@ -31,5 +31,6 @@ def call(command, seconds=1800, cwd=None, **variables):
         raise Failure(f"no end after {seconds} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
-        raise Failure(" ".join(line.strip() for line in said)[-300:] or f"exit status {done.returncode}")
+        text = " ".join(line.strip() for line in said)[-300:].removeprefix("error: ")
+        raise Failure(text or f"exit status {done.returncode}")
     return done.stdout
