@@ -25,27 +25,31 @@ def order(peers, turn):
     return peers[first:] + peers[:first]
 
 
-def measure(networks, peers, rounds, say):
-    """One row for each network and peer. A peer that fails on a network is not asked again there."""
+def prepare(networks, peers, say):
+    """One row for each network and peer, after the peer made its own form of the network."""
     rows = {(network.name, peer.name): Row(network.name, peer.name) for network in networks for peer in peers}
-
-    def attempt(what, network, peer, action):
-        row = rows[network.name, peer.name]
-        if row.failure:
-            return
-        say(f"{what}: {network.name}, {peer.name}")
-        try:
-            action(row)
-        except Failure as failure:
-            row.failure = str(failure)
-            say(f"  {peer.name} fails on {network.name}: {failure}")
-
     for network in networks:
         for peer in peers:
-            attempt("preparing", network, peer, lambda row: peer.prepare(network))
+            attempt("preparing", rows[network.name, peer.name], say, lambda row: peer.prepare(network))
+    return rows
+
+
+def measure(rows, networks, peers, rounds, say):
+    """Adds a figure of each round to the rows of `prepare`."""
     for turn in range(rounds):
         for network in networks:
             for peer in order(peers, turn):
-                what = f"round {turn + 1} of {rounds}"
-                attempt(what, network, peer, lambda row: row.rounds.append(peer.measure(network)))
-    return list(rows.values())
+                what, row = f"round {turn + 1} of {rounds}", rows[network.name, peer.name]
+                attempt(what, row, say, lambda row: row.rounds.append(peer.measure(network)))
+
+
+def attempt(what, row, say, action):
+    """Does something for a row; a peer that failed on a network before is not asked again there."""
+    if row.failure:
+        return
+    say(f"{what}: {row.network}, {row.peer}")
+    try:
+        action(row)
+    except Failure as failure:
+        row.failure = str(failure)
+        say(f"  {row.peer} fails on {row.network}: {failure}")

@@ -34,8 +34,7 @@ class Tools:
         self.folder = pathlib.Path(folder or repository / "target/peers").resolve()
         self.target = self.folder / "target"
         self.mobilec = self.target / "release/mobilec"
-        self.bin = self.folder / "venv/bin"
-        self.python = self.bin / "python"
+        self.python = self.folder / "venv/bin/python"
         self.litert_bin = self.folder / "venv-litert/bin"
         self.pnnx = next(self.folder.glob("venv/lib/python*/site-packages/pnnx/pnnx"), "pnnx")
 
@@ -85,7 +84,6 @@ def main():
     if asked.rounds < 1 or asked.seconds <= 0:
         raise Failure("--rounds and --seconds are more than 0")
     tools = Tools(asked.dir)
-    where = pin(asked.cpu)
     chosen = selected(peers.known(tools, 0 if asked.start else asked.seconds, asked.start), asked.peers)
     zoo = asked.networks or ([] if asked.model else ["MobileNetV2"])
     models = tools.folder / "models"
@@ -94,7 +92,10 @@ def main():
     names = [network.name for network in made]
     if len(set(names)) < len(names):
         raise Failure(f"two of the networks have one name: {', '.join(names)}")
-    rows = rounds.measure(made, chosen, asked.rounds, say)
+    rows = rounds.prepare(made, chosen, say)
+    where = pin(asked.cpu)
+    rounds.measure(rows, made, chosen, asked.rounds, say)
+    rows = list(rows.values())
 
     how = f"One thread {where}, {asked.rounds} rounds, peers in turn, a fresh process each"
     if asked.start:

@@ -57,7 +57,9 @@ class SelfTest(unittest.TestCase):
         return kind(name, lambda network: command, lambda network: network.folder, 1)
 
     def rows(self, asked, named, count):
-        return rounds.measure(asked, named, count, self.said.append)
+        rows = rounds.prepare(asked, named, self.said.append)
+        rounds.measure(rows, asked, named, count, self.said.append)
+        return list(rows.values())
 
     def test_every_round_runs_each_peer_once_and_starts_with_another(self):
         named = [self.peer(name, [1.0]) for name in "abc"]
