@@ -90,7 +90,7 @@ class Start(Program):
 
 def built(tools, peer, network):
     """The program of a peer into which the network is compiled."""
-    command = ["cargo", "build", "--release", "--locked", "--package", f"peer-{peer}"]
+    command = ["cargo", "build", "--release", "--package", f"peer-{peer}"]
     call(command, cwd=tools.here / "rust", PEERS_MODEL=str(network.onnx), CARGO_TARGET_DIR=str(tools.target))
     program = network.folder / f"peer-{peer}"
     shutil.copy2(tools.target / "release" / program.name, program)

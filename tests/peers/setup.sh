@@ -36,8 +36,8 @@ install venv requirements.txt
 
 export CARGO_TARGET_DIR="$folder/target"
 cargo build --quiet --release --locked --manifest-path "$repository/Cargo.toml" -p mobilec --features cli
-cargo build --quiet --release --locked --manifest-path rust/Cargo.toml
+cargo build --quiet --release --manifest-path rust/Cargo.toml
 if [ -n "$burn" ]; then
     "$CARGO_TARGET_DIR/release/mobilec" export 'zoo:MobileNetV1?alpha=0.25&rho=96&layout=nchw' --out "$folder/small.onnx"
-    PEERS_MODEL="$folder/small.onnx" cargo build --quiet --release --locked --manifest-path rust/Cargo.toml -p peer-burn
+    PEERS_MODEL="$folder/small.onnx" cargo build --quiet --release --manifest-path rust/Cargo.toml -p peer-burn
 fi
