@@ -98,7 +98,8 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         let c = self.band.step.output.channels;
         let pairs = (c * size_of::<f32>()).is_multiple_of(CONFLICT)
             && V::LANES * size_of::<f32>() < LINE
-            && c.is_multiple_of(2 * V::LANES);
+            && c.is_multiple_of(2 * V::LANES)
+            && !self.inside.is_empty();
         let most = match (pairs, stride) {
             (false, 1) => BLOCK,
             (false, _) => SPARSE,
