@@ -8,7 +8,7 @@ use super::generic::softmax::Row;
 use super::portable;
 use super::vector::Vector;
 use crate::memory::Memory;
-use crate::steps::Softmax;
+use crate::steps::{Quantize, Softmax};
 
 macro_rules! kernels {
     ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
@@ -45,4 +45,10 @@ use wholes;
 #[inline(always)]
 fn softmax<V: Vector>(isa: V::Isa, memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
     portable::softmax::run(memory, step, |row| V::apart(isa, Row::<V> { isa, row }))
+}
+
+/// The portable loops of quantisation, in the vectors of whoever inlines them.
+#[inline(always)]
+fn quantize<I>(_: I, memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
+    portable::quantize::run(memory, step)
 }

@@ -284,6 +284,14 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_of_conflicting_positions(three in squares(3, 512..=512usize), five in squares(5, 512..=512usize), setting in settings()) {
+        let kernels = by_width(kernels!(dwconv2d_f32_9p8c, dwconv2d_f32_9p8c, dwconv2d_f32_9p16c));
+        check_depthwise(&kernels, three, 1, setting);
+        let kernels = by_width(kernels!(dwconv2d_f32_25p8c, dwconv2d_f32_25p8c, dwconv2d_f32_25p16c));
+        check_depthwise(&kernels, five, 1, setting);
+    }
+
+    #[test]
     fn depthwise(window in windows(1..=20usize), multiplier in 1..=3usize, setting in settings()) {
         let kernels = by_width(kernels!(dwconv2d_f32_generic, dwconv2d_f32_generic));
         check_depthwise(&kernels, window, multiplier, setting);

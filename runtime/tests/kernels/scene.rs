@@ -7,7 +7,7 @@ use mobilec_runtime::{Arena, bytes_of};
 use std::ops::Range;
 
 /// Bytes of the arena; every scene fits.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 2 << 20;
 
 /// Numbers between −1 and 1, the same for a seed.
 pub fn numbers(seed: u64, len: usize) -> Vec<f32> {

@@ -2,6 +2,15 @@
 
 use core::ops::Range;
 
+/// No position of a block of outputs lies outside the map.
+pub const INSIDE: u8 = 0;
+/// As many of the first as half a window without its middle do.
+pub const LEFT: u8 = 1;
+/// As many of the last do.
+pub const RIGHT: u8 = 2;
+/// Any may.
+pub const ANYWHERE: u8 = 4;
+
 /// Rows or columns of a window over a map.
 #[derive(Clone, Copy)]
 pub struct Axis {
@@ -64,11 +73,57 @@ impl Axis {
         before..reach.max(before)
     }
 
+    /// Where the positions of `len` outputs from `at` on lie, of an odd window without dilation.
+    #[inline(always)]
+    pub const fn edge(&self, at: usize, len: usize) -> u8 {
+        let (first, half) = (self.first(at), self.taps / 2);
+        let behind = first.wrapping_add((len - 1) * self.stride + self.taps);
+        // Positions in front of the map are huge; so they count as behind it too, and exactly so nowhere.
+        let left = first >= self.input;
+        let right = behind.wrapping_sub(1) >= self.input;
+        let exactly_left = first.wrapping_add(half) == 0;
+        let exactly_right = behind.wrapping_sub(half) == self.input;
+        match (left, right) {
+            (false, false) => INSIDE,
+            (true, false) if exactly_left => LEFT,
+            (false, true) if exactly_right => RIGHT,
+            (true, true) if exactly_left && exactly_right => LEFT | RIGHT,
+            _ => ANYWHERE,
+        }
+    }
+
     /// The outputs all of whose taps lie in the map.
     pub fn inside(&self) -> Range<usize> {
         let extent = (self.taps - 1) * self.dilation + 1;
         let start = self.pad.div_ceil(self.stride).min(self.output);
         let fits = (self.input + self.pad).checked_sub(extent).map_or(0, |last| last / self.stride + 1);
         start..fits.clamp(start, self.output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_says_which_positions_lie_outside() {
+        for (taps, stride, pad) in [(3, 1, 1), (3, 2, 0), (3, 2, 1), (5, 1, 2), (5, 2, 1), (5, 2, 2)] {
+            for input in 1..12_usize {
+                let output = (input + 2 * pad).saturating_sub(taps) / stride + 1;
+                let axis = Axis::new([taps, stride, 1, pad], input, output).expect("small numbers");
+                for (at, len) in (0..output).flat_map(|at| (1..=output - at).map(move |len| (at, len))) {
+                    let (edge, columns) = (axis.edge(at, len), (len - 1) * stride + taps);
+                    for column in 0..columns {
+                        let outside = axis.first(at).wrapping_add(column) >= input;
+                        let said = edge & LEFT != 0 && column < taps / 2
+                            || edge & RIGHT != 0 && column >= columns - taps / 2;
+                        assert!(
+                            edge == ANYWHERE || outside == said,
+                            "{taps} taps, stride {stride}, pad {pad}, {input} positions: {len} from {at}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

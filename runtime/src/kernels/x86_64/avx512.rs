@@ -5,9 +5,9 @@ mod vector;
 pub use super::detect::Avx512;
 
 use super::avx2::codes::I32x8;
-use super::{kernels, softmax, wholes};
+use super::{kernels, quantize, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
-use crate::kernels::portable::{matmul, quantize};
+use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
@@ -85,14 +85,8 @@ wholes! {
     matmul_f32: MatMul = matmul::run::<F32x16>;
 
     /// To 8-bit codes.
-    quantize_f32: Quantize = quantized;
+    quantize_f32: Quantize = quantize::<Avx512>;
 
     /// Softmax along an axis; of rows in vectors.
     softmax_f32: Softmax = softmax::<F32x16>;
-}
-
-/// The portable loops, in this instruction set's vectors.
-#[inline(always)]
-fn quantized(_: Avx512, memory: &mut Memory<'_>, step: &Quantize) -> Option<()> {
-    quantize::run(memory, step)
 }

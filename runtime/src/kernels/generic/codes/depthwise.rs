@@ -13,7 +13,7 @@ use super::end::End;
 use crate::kernels::code_vector::{CHANNELS, CodeVector};
 use crate::kernels::generic::requantize::{flip, zero_byte};
 use crate::kernels::generic::split::split;
-use crate::kernels::generic::window::Axis;
+use crate::kernels::generic::window::{ANYWHERE, Axis, INSIDE, LEFT, RIGHT};
 use crate::kernels::vector::Task;
 use crate::kernels::view::{CodeSink, CodeSource, weights};
 use crate::memory::Memory;
@@ -113,15 +113,6 @@ struct Blocks {
     edge: u8,
 }
 
-/// No column of a block lies outside the map.
-const INSIDE: u8 = 0;
-/// The first K/2 do.
-const LEFT: u8 = 1;
-/// The last K/2 do.
-const RIGHT: u8 = 2;
-/// Any may.
-const ANYWHERE: u8 = 4;
-
 impl<'a, V: CodeVector, const K: usize> Line<'a, V, K> {
     fn new(band: &'a Band<'a, V>, zeros: &'a [u8; CHANNELS], y: usize) -> Self {
         let [rows, columns] = band.axes;
@@ -153,7 +144,7 @@ impl<'a, V: CodeVector, const K: usize> Line<'a, V, K> {
         for (len, count) in split(width, BLOCK) {
             let mut done = 0;
             while done < count {
-                let edge = if few { ANYWHERE } else { self.edge(x, len, stride) };
+                let edge = if few { ANYWHERE } else { self.band.axes[1].edge(x, len) };
                 let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
                 let blocks = Blocks { x, len, count: fits, edge };
                 if few {
@@ -164,23 +155,6 @@ impl<'a, V: CodeVector, const K: usize> Line<'a, V, K> {
                 done += fits;
                 x += fits * len;
             }
-        }
-    }
-
-    /// Where a block of `len` columns from `x` on lies.
-    fn edge(&self, x: usize, len: usize, stride: usize) -> u8 {
-        let first = self.band.axes[1].first(x);
-        let columns = (len - 1) * stride + K;
-        let left = x < self.inside.start;
-        let right = x + len > self.inside.end;
-        let exactly_left = first.wrapping_add(K / 2) == 0;
-        let exactly_right = first.wrapping_add(columns - K / 2) == self.band.step.input.width;
-        match (left, right) {
-            (false, false) => INSIDE,
-            (true, false) if exactly_left => LEFT,
-            (false, true) if exactly_right => RIGHT,
-            (true, true) if exactly_left && exactly_right => LEFT | RIGHT,
-            _ => ANYWHERE,
         }
     }
 

@@ -10,6 +10,7 @@
 use super::Band;
 use crate::kernels::generic::activation::clamp;
 use crate::kernels::generic::split::split;
+use crate::kernels::generic::window::{ANYWHERE, INSIDE, LEFT, RIGHT};
 use crate::kernels::vector::{Task, Vector};
 use crate::memory::Memory;
 use crate::steps::Depthwise;
@@ -98,8 +99,7 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         let c = self.band.step.output.channels;
         let pairs = (c * size_of::<f32>()).is_multiple_of(CONFLICT)
             && V::LANES * size_of::<f32>() < LINE
-            && c.is_multiple_of(2 * V::LANES)
-            && !self.inside.is_empty();
+            && c.is_multiple_of(2 * V::LANES);
         let most = match (pairs, stride) {
             (false, 1) => BLOCK,
             (false, _) => SPARSE,
@@ -109,7 +109,7 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         for (len, count) in split(self.band.step.output.width, most) {
             let mut done = 0;
             while done < count {
-                let edge = self.edge(x, len, stride);
+                let edge = self.band.axes[1].edge(x, len);
                 let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
                 let blocks = Blocks { x, len, count: fits, edge };
                 if pairs {
@@ -120,24 +120,6 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
                 done += fits;
                 x += fits * len;
             }
-        }
-    }
-
-    /// Where a block of `len` columns from `x` on lies.
-    #[inline(always)]
-    fn edge(&self, x: usize, len: usize, stride: usize) -> u8 {
-        let first = self.band.axes[1].first(x);
-        let columns = (len - 1) * stride + K;
-        let left = x < self.inside.start;
-        let right = x + len > self.inside.end;
-        let exactly_left = first.wrapping_add(K / 2) == 0;
-        let exactly_right = first.wrapping_add(columns - K / 2) == self.band.step.input.width;
-        match (left, right) {
-            (false, false) => INSIDE,
-            (true, false) if exactly_left => LEFT,
-            (false, true) if exactly_right => RIGHT,
-            (true, true) if exactly_left && exactly_right => LEFT | RIGHT,
-            _ => ANYWHERE,
         }
     }
 
@@ -328,15 +310,6 @@ struct Blocks {
     /// Which of their columns lie outside the map.
     edge: u8,
 }
-
-/// No column of a block lies outside the map.
-const INSIDE: u8 = 0;
-/// The first K/2 do.
-const LEFT: u8 = 1;
-/// The last K/2 do.
-const RIGHT: u8 = 2;
-/// Any may.
-const ANYWHERE: u8 = 4;
 
 struct Outputs<
     'a,
