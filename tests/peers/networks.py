@@ -71,10 +71,10 @@ def make(reference, folder, tools, int8=False):
     kept = folder / "source.onnx"
     if not (kept.exists() and filecmp.cmp(source, kept, shallow=False) and (folder / "about.json").exists()):
         empty(folder, source)
-        if int8:
-            call([tools.python, tools.here / "prepare.py", "quantize", source, model])
-        else:
+        if is_file:
             shutil.copyfile(source, model)
+        else:
+            call([tools.python, tools.here / "prepare.py", "quantize" if int8 else "fold", source, model])
         call([tools.python, tools.here / "prepare.py", "ask", model, folder])
         source.rename(kept)
     else:

@@ -55,16 +55,18 @@ class Mobilec:
 
     name = "mobilec"
 
-    def __init__(self, tools, seconds):
+    def __init__(self, tools, seconds, target):
         self.tools, self.seconds, self.errors = tools, seconds, {}
+        self.target = ["--target", target or "native"]
 
     def prepare(self, network):
         output = network.folder / "mobilec.npy"
-        call([self.tools.mobilec, "run", network.onnx, "--input", network.npy, "--output", output])
+        command = [self.tools.mobilec, "run", network.onnx, "--input", network.npy, *self.target]
+        call([*command, "--output", output])
         self.errors[network.name] = network.error(npy_floats(output.read_bytes()))
 
     def measure(self, network):
-        command = [self.tools.mobilec, "bench", network.onnx, "--input", network.npy]
+        command = [self.tools.mobilec, "bench", network.onnx, "--input", network.npy, *self.target]
         said = json.loads(call([*command, "--seconds", self.seconds, "--json"], seconds=300 + 10 * self.seconds))
         kept = ("min_ms", "median_ms", "peak_gflops", "macs")
         return {**{key: said[key] for key in kept}, "error": self.errors[network.name]}
@@ -76,22 +78,23 @@ class Mobilec:
 class Start(Program):
     """mobilec as its users have it, the weights inside the program."""
 
-    def __init__(self, tools, seconds):
+    def __init__(self, tools, seconds, target):
         super().__init__("mobilec", lambda network: [network.folder / "peer-start"], self.build, seconds)
-        self.tools = tools
+        self.tools, self.target = tools, target
 
     def build(self, network):
-        return built(self.tools, "start", network) and network.onnx
+        return built(self.tools, "start", network, PEERS_TARGET=self.target or "") and network.onnx
 
     def size(self, network):
         (program,) = self.command(network)
         return super().size(network) - int(call([program, "--weights"]))
 
 
-def built(tools, peer, network):
+def built(tools, peer, network, **variables):
     """The program of a peer into which the network is compiled."""
+    variables |= {"PEERS_MODEL": str(network.onnx), "CARGO_TARGET_DIR": str(tools.target)}
     command = ["cargo", "build", "--release", "--package", f"peer-{peer}"]
-    call(command, cwd=tools.here / "rust", PEERS_MODEL=str(network.onnx), CARGO_TARGET_DIR=str(tools.target))
+    call(command, cwd=tools.here / "rust", **variables)
     program = network.folder / f"peer-{peer}"
     shutil.copy2(tools.target / "release" / program.name, program)
     return program
@@ -157,8 +160,8 @@ def burn(tools, network):
     return built(tools, "burn", network) and network.onnx
 
 
-def known(tools, seconds, start):
-    """Every peer there is, by name; `start` takes mobilec as a user's program."""
+def known(tools, seconds, start, target):
+    """Every peer there is, by name; `start` takes mobilec as a user's program, `target` is mobilec's."""
 
     def onnx(network):
         return network.onnx
@@ -175,7 +178,7 @@ def known(tools, seconds, start):
         return lambda network: convert(tools, network)
 
     peers = [
-        Start(tools, seconds) if start else Mobilec(tools, seconds),
+        Start(tools, seconds, target) if start else Mobilec(tools, seconds, target),
         python("onnxruntime"),
         python("openvino"),
         python("litert", with_tools(to_litert)),

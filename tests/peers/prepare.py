@@ -1,5 +1,6 @@
 """What is done once for a model, with onnx and ONNX Runtime:
 
+prepare.py fold MODEL FOLDED         puts batch normalisations into convolutions, as PyTorch's exporters do
 prepare.py quantize MODEL QUANTIZED  makes it int8: QDQ, u8 activations, i8 weights per output channel
 prepare.py ask MODEL FOLDER          writes FOLDER/input.npy, input.f32, expected.f32 and about.json
 prepare.py samples FOLDER            writes what onnx2tf tries a model on, in the place of pictures that it would fetch
@@ -37,6 +38,38 @@ def port_of(model):
     if not all(isinstance(size, int) for size in shape):
         sys.exit(f"the shape of {ports[0].name} is not fixed: {shape}")
     return ports[0].name, shape
+
+
+def fold(model, folded):
+    """Engines that only fuse what exporters leave over are not to lose time with what no exporter leaves."""
+    net = onnx.load(model)
+    graph = net.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    convolutions = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
+
+    def values(name):
+        return onnx.numpy_helper.to_array(constants[name]).astype(numpy.float64)
+
+    def store(name, array):
+        constants[name] = onnx.numpy_helper.from_array(array.astype(numpy.float32), name)
+
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        conv = convolutions[norm.input[0]]
+        scale, shift, mean, variance = map(values, norm.input[1:])
+        epsilon = next((attribute.f for attribute in norm.attribute if attribute.name == "epsilon"), 1e-5)
+        factor = scale / numpy.sqrt(variance + epsilon)
+        weights, bias = conv.input[1], conv.input[2] if len(conv.input) > 2 else conv.input[1] + ".bias"
+        before = values(bias) if len(conv.input) > 2 else 0
+        store(weights, values(weights) * factor.reshape(-1, 1, 1, 1))
+        store(bias, (before - mean) * factor + shift)
+        conv.input[:] = [conv.input[0], weights, bias]
+        conv.output[0] = norm.output[0]
+        graph.node.remove(norm)
+    used = {name for node in graph.node for name in node.input}
+    del graph.initializer[:]
+    graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
+    onnx.checker.check_model(net, full_check=True)
+    onnx.save(net, folded)
 
 
 def picture(shape, seed):
@@ -92,4 +125,4 @@ def samples(folder):
 
 
 if __name__ == "__main__":
-    {"quantize": quantize, "ask": ask, "samples": samples}[sys.argv[1]](*sys.argv[2:])
+    {"fold": fold, "quantize": quantize, "ask": ask, "samples": samples}[sys.argv[1]](*sys.argv[2:])

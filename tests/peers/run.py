@@ -46,6 +46,7 @@ def arguments():
     add("--model", action="append", default=[], metavar="FILE.onnx", help="a network of your own; may be repeated")
     add("--int8", action="store_true", help="quantise the networks of the zoo first (QDQ, per channel)")
     add("--start", action="store_true", help="process start to first result, memory and program size instead")
+    add("--target", metavar="T", help="of mobilec; where nothing is given, this CPU, and with --start x86-64 as a whole")
     add("--peers", metavar="A,B", help="only these")
     add("--rounds", type=int, default=3, metavar="N")
     add("--seconds", type=float, default=2.0, metavar="S", help="of each peer in each round")
@@ -84,7 +85,8 @@ def main():
     if asked.rounds < 1 or asked.seconds <= 0:
         raise Failure("--rounds and --seconds are more than 0")
     tools = Tools(asked.dir)
-    chosen = selected(peers.known(tools, 0 if asked.start else asked.seconds, asked.start), asked.peers)
+    seconds = 0 if asked.start else asked.seconds
+    chosen = selected(peers.known(tools, seconds, asked.start, asked.target), asked.peers)
     zoo = asked.networks or ([] if asked.model else ["MobileNetV2"])
     models = tools.folder / "models"
     made = [networks.make(name, models, tools, asked.int8) for name in zoo]

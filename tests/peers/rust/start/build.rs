@@ -1,7 +1,12 @@
-//! Compiles the model that `PEERS_MODEL` names.
+//! Compiles the model that `PEERS_MODEL` names, for the target that `PEERS_TARGET` names if any.
 
 fn main() -> mobilec::Result {
     println!("cargo::rerun-if-env-changed=PEERS_MODEL");
+    println!("cargo::rerun-if-env-changed=PEERS_TARGET");
     let model = std::env::var("PEERS_MODEL").expect("PEERS_MODEL names an ONNX file");
-    mobilec::Build::onnx(model).emit("net")
+    let build = mobilec::Build::onnx(model);
+    match std::env::var("PEERS_TARGET") {
+        Ok(target) if !target.is_empty() => build.target(&target).emit("net"),
+        _ => build.emit("net"),
+    }
 }

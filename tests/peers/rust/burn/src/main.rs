@@ -14,7 +14,7 @@ fn main() {
         let shape: [usize; 4] = model.shape.as_slice().try_into().expect("four dimensions");
         move |input| {
             let input = Tensor::<4>::from_data(TensorData::new(input.to_vec(), shape), &device);
-            net.forward(input).into_data().to_vec::<f32>().expect("floats")
+            net.forward(input).into_data().try_to_vec::<f32>().expect("floats")
         }
     });
 }
