@@ -76,14 +76,17 @@ pub struct QuantizedLayer {
 }
 
 impl QuantizedLayer {
-    /// What a unit of the sum is, in steps of the output.
+    /// What a unit of the sum is, in steps of the output. By ONNX's rule product and quotient are each rounded to
+    /// single precision, as ONNX Runtime's integer kernels do.
     pub fn multiplier(&self, scale: f64) -> f64 {
-        let product = if self.coarse && self.output.rounding == Rounding::Tflite {
-            f64::from(self.input.scale * scale as f32)
-        } else {
-            f64::from(self.input.scale) * scale
-        };
-        product / f64::from(self.output.to.scale)
+        let product = self.input.scale * scale as f32;
+        match (self.output.rounding, self.coarse) {
+            (Rounding::Onnx, _) => f64::from(product / self.output.to.scale),
+            (Rounding::Tflite, true) => f64::from(product) / f64::from(self.output.to.scale),
+            (Rounding::Tflite, false) => {
+                f64::from(self.input.scale) * scale / f64::from(self.output.to.scale)
+            }
+        }
     }
 
     /// The largest magnitude of a sum, for weights less their zero points in the operator's layout.
