@@ -106,6 +106,7 @@ mobilec-runtime = { path = "{runtime}", features = ["alloc"] }
 [profile.dev]
 opt-level = 0
 debug = false
+incremental = false
 
 [profile.dev.package.mobilec-runtime]
 opt-level = 2
