@@ -164,9 +164,10 @@ pub enum Layout {
     ///
     /// A matrix is in panels of 16 columns and quads of 4 rows. A panel's quad is narrow, of 8 bits, where no pair of
     /// weights times codes from 0 to 255 can leave 16 bits; else it is wide, of 16, and so are all of a panel that
-    /// has few narrow ones. The wide quads of a panel stand before the narrow ones. A table of three words a panel
-    /// says where it begins, and how many quads of each kind it has; behind the weights of a panel stands which
-    /// quad of the depth each is.
+    /// has few narrow ones. Narrow quads whose sums cannot leave 16 bits are in bundles of up to four. The wide quads
+    /// of a panel stand before the narrow ones, larger bundles before smaller ones. A table of six words a panel says
+    /// where it begins, how many wide quads it has, and how many bundles of 1, 2, 3 and 4; behind the weights of a
+    /// panel stands which quad of the depth each is.
     ///
     /// The taps of a depthwise window are `i16` in panels of 16 channels, of which the last one ends with the
     /// last channel: those of two rows of a column are paired, and in the last row of an odd number those of two

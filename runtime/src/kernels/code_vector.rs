@@ -91,23 +91,28 @@ pub trait CodeVector: Copy {
     /// `from` must be readable for 4 elements.
     unsafe fn quad(isa: Self::Isa, from: *const u8) -> Self::Quads;
 
-    /// self + the sums of the products of quads of numbers and weights; the products of a pair must fit 16 bits
-    /// together.
-    fn add_quads(self, numbers: Self::Quads, weights: Self::Quads) -> Self;
+    /// The sums of the products of each pair of quads of numbers and weights, in 16 bits; exact where they fit.
+    fn products(numbers: Self::Quads, weights: Self::Quads) -> Self::Pairs;
 
-    /// Stores 16 numbers from 0 to 255 as bytes.
+    /// a + b in 16 bits
+    fn add_pairs(a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
+
+    /// self + the sum of each pair
+    fn add_sums(self, pairs: Self::Pairs) -> Self;
+
+    /// Stores 16 codes as numbers from 0 to 255.
     ///
     /// # Safety
     ///
     /// `from` must be readable, and `to` writable, for 16 elements.
-    unsafe fn narrow(isa: Self::Isa, from: *const i16, to: *mut u8);
+    unsafe fn copy(isa: Self::Isa, from: *const u8, flip: u8, to: *mut u8);
 
-    /// Stores 16 codes as 16-bit numbers from 0 to 255.
+    /// Stores 16 numbers from 0 to 255 in 16 bits.
     ///
     /// # Safety
     ///
     /// `from` must be readable, and `to` writable, for 16 elements.
-    unsafe fn widen(isa: Self::Isa, from: *const u8, flip: u8, to: *mut i16);
+    unsafe fn widen(isa: Self::Isa, from: *const u8, to: *mut i16);
 
     /// A number from 0 to 255, sixteen times.
     fn numbers_of(isa: Self::Isa, number: u8) -> Self::Pairs;

@@ -140,7 +140,9 @@ impl Constants {
     fn new(layer: &Layer, depthwise: bool) -> Self {
         let mut draw = Draw(layer.seed | 1);
         let depth = layer.depth(depthwise);
-        let limits = if layer.wide { [-255, 255] } else { [-128, 127] };
+        // Small weights too, of which several products fit 16 bits.
+        let share = [1, 4, 16, 64][draw.below(4) as usize];
+        let limits = if layer.wide { [-255, 255] } else { [-128, 127] }.map(|limit| limit / share);
         let weights =
             (0..layer.n * depth).map(|_| draw.between(limits[0], limits[1], layer.extreme)).collect();
         let bias = (0..layer.n).map(|_| draw.between(-50_000, 50_000, layer.extreme)).collect();
@@ -252,24 +254,45 @@ impl Blob {
 fn quads(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
     let (mut table, mut panels) = (Vec::new(), Vec::new());
     let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] } else { 0 };
-    let fits = |o: usize, k: usize| {
-        let pair = [value(o, k), value(o, k + 1)];
-        let [above, below] = [1, -1].map(|sign| pair.iter().map(|v| (v * sign).max(0)).sum::<i32>());
-        pair.iter().all(|v| (-128..128).contains(v)) && above <= 128 && below <= 128
+    // Whether the weights of those quads are bytes, and their products fit 16 bits together.
+    let fits = |o: usize, quads: &[usize]| {
+        [0, 2].iter().all(|pair| {
+            let pairs =
+                quads.iter().flat_map(|quad| [value(o, quad * 4 + pair), value(o, quad * 4 + pair + 1)]);
+            let pairs: Vec<i32> = pairs.collect();
+            let [above, below] = [1, -1].map(|sign| pairs.iter().map(|v| (v * sign).max(0)).sum::<i32>());
+            pairs.iter().all(|v| (-128..128).contains(v)) && above <= 128 && below <= 128
+        })
     };
     for first in (0..n).step_by(16) {
         let in_order: Vec<usize> = (0..8).collect();
         let swapped = [vec![0, 1, 2, 3, 8, 9, 10, 11], vec![4, 5, 6, 7, 12, 13, 14, 15]];
         let halves = if n - first > 8 { swapped.to_vec() } else { vec![in_order] };
         let columns: Vec<usize> = halves.concat().into_iter().map(|at| first + at).collect();
-        let narrow = |&quad: &usize| columns.iter().all(|&o| fits(o, quad * 4) && fits(o, quad * 4 + 2));
+        let narrow = |quads: &[usize]| columns.iter().all(|&o| fits(o, quads));
         let count = depth.div_ceil(4);
-        let (mut narrow, mut wide): (Vec<usize>, Vec<usize>) = (0..count).partition(narrow);
+        let (mut narrow_quads, mut wide): (Vec<usize>, Vec<usize>) =
+            (0..count).partition(|&quad| narrow(&[quad]));
         // Either is what a kernel takes.
-        if narrow.len() < count / 4 {
-            (narrow, wide) = (Vec::new(), (0..count).collect());
+        if narrow_quads.len() < count / 4 {
+            (narrow_quads, wide) = (Vec::new(), (0..count).collect());
         }
-        table.extend([n.div_ceil(16) * 12 + panels.len(), wide.len(), narrow.len()]);
+        let mut bundles: Vec<Vec<usize>> = Vec::new();
+        for quad in narrow_quads {
+            let last = bundles.last().filter(|last| last.len() < 4).map_or(&[][..], |last| last);
+            let longer = [last, &[quad]].concat();
+            if longer.len() > 1 && narrow(&longer) {
+                bundles.pop();
+                bundles.push(longer);
+            } else {
+                bundles.push(vec![quad]);
+            }
+        }
+        bundles.sort_by_key(|bundle| std::cmp::Reverse(bundle.len()));
+        let sizes = [1, 2, 3, 4].map(|size| bundles.iter().filter(|bundle| bundle.len() == size).count());
+        let narrow = bundles.concat();
+        table.extend([n.div_ceil(16) * 24 + panels.len(), wide.len()]);
+        table.extend(sizes);
         for &quad in &wide {
             for k in [quad * 4, quad * 4 + 2] {
                 let pairs = columns.iter().flat_map(|&o| [value(o, k), value(o, k + 1)]);

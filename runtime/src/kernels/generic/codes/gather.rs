@@ -1,6 +1,6 @@
-//! Windows of codes laid out as rows of a matrix of 16-bit numbers.
+//! Windows of codes laid out as rows of a matrix of numbers from 0 to 255.
 //!
-//! Runs of a window that lie behind one another are widened 16 codes at a time, whatever their length: what is
+//! Runs of a window that lie behind one another are copied 16 codes at a time, whatever their length: what is
 //! written too much belongs to the next run, which is written later. Only at the end of a row of the map are
 //! codes taken one by one, so that nothing outside it is read.
 
@@ -23,7 +23,7 @@ pub struct Windows<'m> {
     step: &'m QuantizedConv2d,
     axes: [Axis; 2],
     input: CodeSource<'m>,
-    zero: i16,
+    zero: u8,
     /// Numbers of a window, without those that fill it up.
     pub depth: usize,
     is_point: bool,
@@ -39,10 +39,24 @@ impl<'m> Windows<'m> {
             step,
             axes: Axis::both(*kernel, *stride, *dilation, *pad, inputs, outputs)?,
             input: CodeSource::new(memory, input)?,
-            zero: zero_byte(step.codes)?.into(),
+            zero: zero_byte(step.codes)?,
             depth,
             is_point: is_point && depth > 0,
         })
+    }
+
+    /// Where the windows of those positions lie as they are, one every `stride` numbers; none where they must be laid
+    /// out.
+    #[inline(always)]
+    pub fn lying(&self, first: usize, count: usize, stride: usize) -> Option<*const u8> {
+        if !self.is_point || stride != self.depth || flip(self.step.codes) != 0 || count == 0 {
+            return None;
+        }
+        let width = self.step.output.width;
+        let (y, last) = (first / width, (first + count - 1) / width);
+        let at = self.input.row(y);
+        let is_one = self.input.row(last) == at.wrapping_add((last - y) * self.input.row_len());
+        is_one.then(|| at.wrapping_add(first % width * stride))
     }
 
     /// Lays out the windows of `count` positions from `first` on, which are counted along rows, one every
@@ -59,7 +73,7 @@ impl<'m> Windows<'m> {
         first: usize,
         count: usize,
         stride: usize,
-        to: *mut i16,
+        to: *mut u8,
     ) {
         let width = self.step.output.width;
         let (mut y, mut x) = (first / width, first % width);
@@ -97,7 +111,7 @@ impl<'m> Windows<'m> {
         y: usize,
         columns: Range<usize>,
         stride: usize,
-        mut to: *mut i16,
+        mut to: *mut u8,
     ) {
         for x in columns {
             // SAFETY: the caller's.
@@ -140,7 +154,7 @@ impl<'m> Windows<'m> {
         y: usize,
         columns: Range<usize>,
         stride: usize,
-        mut to: *mut i16,
+        mut to: *mut u8,
     ) {
         let QuantizedConv2d { input, kernel: [kh, kw], .. } = self.step;
         let [rows, across] = self.axes;
@@ -155,7 +169,7 @@ impl<'m> Windows<'m> {
             // SAFETY: the windows lie in the map, and as many codes as are read in its rows.
             unsafe {
                 for (ky, line) in lines.iter().enumerate().take(*kh) {
-                    V::widen(isa, line.add(at), flip, to.add(ky * len));
+                    V::copy(isa, line.add(at), flip, to.add(ky * len));
                 }
                 fill(to.add(self.depth), 0, stride - self.depth);
                 to = to.add(stride);
@@ -164,7 +178,7 @@ impl<'m> Windows<'m> {
     }
 
     #[inline(always)]
-    unsafe fn window<V: CodeVector>(&self, isa: V::Isa, y: usize, x: usize, mut to: *mut i16) {
+    unsafe fn window<V: CodeVector>(&self, isa: V::Isa, y: usize, x: usize, mut to: *mut u8) {
         let QuantizedConv2d { input, kernel: [kh, kw], dilation, .. } = self.step;
         let c = input.channels;
         let first = self.axes[1].first(x);
@@ -195,7 +209,7 @@ impl<'m> Windows<'m> {
 
     /// `len` codes of a row from `at` on.
     #[inline(always)]
-    unsafe fn run<V: CodeVector>(&self, isa: V::Isa, row: usize, at: usize, len: usize, to: *mut i16) {
+    unsafe fn run<V: CodeVector>(&self, isa: V::Isa, row: usize, at: usize, len: usize, to: *mut u8) {
         let flip = flip(self.step.codes);
         let from = self.input.row(row);
         let end = self.input.row_len();
@@ -203,11 +217,11 @@ impl<'m> Windows<'m> {
         // SAFETY: 16 codes are read only where the row has them.
         unsafe {
             while done < len && at + done + 16 <= end {
-                V::widen(isa, from.add(at + done), flip, to.add(done));
+                V::copy(isa, from.add(at + done), flip, to.add(done));
                 done += 16;
             }
             while done < len {
-                *to.add(done) = (*from.add(at + done) ^ flip).into();
+                *to.add(done) = *from.add(at + done) ^ flip;
                 done += 1;
             }
         }
@@ -215,7 +229,7 @@ impl<'m> Windows<'m> {
 }
 
 #[inline(always)]
-unsafe fn fill(to: *mut i16, value: i16, len: usize) {
+unsafe fn fill(to: *mut u8, value: u8, len: usize) {
     for i in 0..len {
         // SAFETY: the caller's.
         unsafe { *to.add(i) = value };

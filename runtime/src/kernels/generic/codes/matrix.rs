@@ -1,10 +1,9 @@
-//! Convolutions of codes as matrix products: windows laid out as numbers of 16 bits and of 8, a block of positions at
-//! a time, then tiles of positions × panels of 16 channels over quads of the depth.
+//! Convolutions of codes as matrix products: windows laid out as numbers from 0 to 255, a block of positions at a
+//! time, then tiles of positions × panels of 16 channels over quads of the depth.
 //!
-//! A panel's weights stay in the level 1 cache while all tiles of a block pass over it. A narrow quad takes a product
-//! of bytes, a sum of two products and an addition for 32 multiply-adds, a wide one two products and two additions.
-//! Bound by the two units that multiply: narrow quads reach 90 % of their peak, wide ones 75 %, because additions
-//! get in their way.
+//! A panel's weights stay in the level 1 cache while all tiles of a block pass over it. A wide quad takes two products
+//! and two additions for 32 multiply-adds; a bundle of `g` narrow ones, whose sums fit 16 bits, `g + 1` products and
+//! `g` additions for 32·g. Bound by the two units that multiply, and where quads are wide by additions in their way.
 
 use super::end::End;
 use super::gather::{SLACK, Windows};
@@ -26,8 +25,14 @@ const HALF: usize = CHANNELS / 2;
 /// Rows of a quad.
 const QUAD: usize = 4;
 
-/// Words of a panel in the table of panels.
-const WORDS: usize = 3;
+/// Quads of the largest bundle.
+const BUNDLE: usize = 4;
+
+/// Positions of a tile over bundles: their sums in 16 bits take as many registers again.
+const MOST_BUNDLED: usize = 3;
+
+/// Words of a panel in the table of panels: where it begins, its wide quads, its bundles by size from 1 on.
+const WORDS: usize = 2 + BUNDLE;
 
 /// See [`QuantizedConv2d`]; one group, weights in quads. Tiles are at most `MR` positions.
 #[inline(always)]
@@ -51,7 +56,7 @@ pub fn run<V: CodeVector, const MR: usize>(
     let mut numbers = [MaybeUninit::<i16>::uninit(); BLOCK + SLACK];
     let mut bytes = [MaybeUninit::<u8>::uninit(); BLOCK + SLACK];
     let (numbers, bytes) = (numbers.as_mut_ptr().cast::<i16>(), bytes.as_mut_ptr().cast::<u8>());
-    let product = Product::<V> {
+    let mut product = Product::<V> {
         isa,
         numbers: numbers.cast_const(),
         bytes: bytes.cast_const(),
@@ -65,6 +70,7 @@ pub fn run<V: CodeVector, const MR: usize>(
     };
     let output = CodeSink::new(memory, &step.output, &rows)?;
     let width = step.output.width;
+    let has_wide = product.table.chunks_exact(WORDS).any(|panel| panel[1] != 0);
     for piece in pieces(rows, [output.rows()]) {
         let mut first = piece.start * width;
         let mut to = output.row(piece.start);
@@ -73,7 +79,15 @@ pub fn run<V: CodeVector, const MR: usize>(
                 // SAFETY: the blocks divide the positions of the piece, which lie behind one another in the
                 // output; `height` windows fit the block.
                 unsafe {
-                    V::apart(isa, Lay::<V> { windows: &windows, isa, first, height, stride, numbers, bytes });
+                    product.bytes = match windows.lying(first, height, stride) {
+                        Some(lying) if !has_wide => lying,
+                        _ => {
+                            let widened = has_wide.then_some(numbers);
+                            let windows = &windows;
+                            V::apart(isa, Lay::<V> { windows, isa, first, height, stride, bytes, widened });
+                            bytes
+                        }
+                    };
                     product.block::<MR>(to, height)?;
                     to = to.add(height * n);
                 }
@@ -91,20 +105,23 @@ struct Lay<'a, V: CodeVector> {
     first: usize,
     height: usize,
     stride: usize,
-    numbers: *mut i16,
     bytes: *mut u8,
+    /// Where they are wanted in 16 bits too.
+    widened: Option<*mut i16>,
 }
 
 impl<V: CodeVector> Task for Lay<'_, V> {
     #[inline(always)]
     fn run(self) {
-        let Self { windows, isa, first, height, stride, numbers, bytes } = self;
-        // SAFETY: whoever made the task vouches for the positions and the room; the last numbers that are narrowed
+        let Self { windows, isa, first, height, stride, bytes, widened } = self;
+        // SAFETY: whoever made the task vouches for the positions and the room; the last numbers that are widened
         // may be any.
         unsafe {
-            windows.lay::<V>(isa, first, height, stride, numbers);
-            for at in (0..height * stride).step_by(SLACK) {
-                V::narrow(isa, numbers.add(at), bytes.add(at));
+            windows.lay::<V>(isa, first, height, stride, bytes);
+            if let Some(numbers) = widened {
+                for at in (0..height * stride).step_by(SLACK) {
+                    V::widen(isa, bytes.add(at), numbers.add(at));
+                }
             }
         }
     }
@@ -112,40 +129,53 @@ impl<V: CodeVector> Task for Lay<'_, V> {
 
 struct Product<'m, V: CodeVector> {
     isa: V::Isa,
-    /// The windows, and the same as bytes.
+    /// The windows in 16 bits, where a panel has wide quads.
     numbers: *const i16,
+    /// The windows.
     bytes: *const u8,
     /// Numbers from one window to the next; a multiple of 4.
     stride: usize,
     memory: &'m Memory<'m>,
     /// Offset of the weights.
     weights: usize,
-    /// Where each panel begins, and its wide and narrow quads.
+    /// What [`WORDS`] says of each panel.
     table: &'m [i32],
     bias: *const i32,
     end: End<'m, V>,
     n: usize,
 }
 
-/// A panel of weights: wide quads, narrow ones, and the place of each in the depth.
+/// A panel of weights: wide quads, then bundles of narrow ones, the largest first; and the place of each in the depth.
 struct Panel {
     weights: *const u8,
     wide: usize,
-    narrow: usize,
+    /// Bundles by size, from 1 on.
+    bundles: [usize; BUNDLE],
     places: *const u16,
+}
+
+impl Panel {
+    /// Whether all of the depth is wide, hence in order.
+    fn is_wide(&self, quads: usize) -> bool {
+        self.wide == quads && self.bundles == [0; BUNDLE]
+    }
 }
 
 impl<V: CodeVector> Product<'_, V> {
     /// A panel of `halves` halves, when it lies inside the weights.
     fn panel(&self, at: usize, halves: usize) -> Option<Panel> {
         let words: &[i32; WORDS] = self.table.get(at * WORDS..)?.first_chunk()?;
-        let [start, wide, narrow] = words.map(|word| word.cast_unsigned() as usize);
+        let [start, wide, bundles @ ..] = words.map(|word| word.cast_unsigned() as usize);
+        let mut narrow = 0usize;
+        for (bundles, size) in bundles.iter().zip(1..) {
+            narrow = narrow.checked_add(bundles.checked_mul(size)?)?;
+        }
         let half = HALF * QUAD * halves;
         let len = wide.checked_mul(2 * half)?.checked_add(narrow.checked_mul(half)?)?;
         let places = wide.checked_add(narrow)?.checked_mul(size_of::<u16>())?;
         let all = len.checked_add(places)?;
         let weights = weights::<u8>(self.memory, self.weights.checked_add(start)?, all)?.as_ptr();
-        Some(Panel { weights, wide, narrow, places: weights.wrapping_add(len).cast() })
+        Some(Panel { weights, wide, bundles, places: weights.wrapping_add(len).cast() })
     }
 
     /// `height` positions, all channels.
@@ -158,8 +188,9 @@ impl<V: CodeVector> Product<'_, V> {
         for channel in (0..self.n).step_by(CHANNELS) {
             let both = self.n - channel > HALF;
             let panel = self.panel(channel / CHANNELS, if both { 2 } else { 1 })?;
+            let most = if panel.bundles[1..] == [0; BUNDLE - 1] { MR } else { MR.min(MOST_BUNDLED) };
             let mut row = 0;
-            for (high, count) in split(height, MR) {
+            for (high, count) in split(height, most) {
                 if count == 0 {
                     continue;
                 }
@@ -212,7 +243,7 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
     fn run(self) {
         let Run { panel, row, count, channel, to } = self.run;
         let Product { isa, numbers, bytes, stride, bias, end, n, .. } = *self.product;
-        let Panel { weights, wide, narrow, places } = *panel;
+        let Panel { weights, wide, bundles, places } = *panel;
         let lanes = (n - channel).min(CHANNELS);
         let quads = stride / QUAD;
         let last = quads.saturating_sub(1);
@@ -234,7 +265,7 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
                 for m in 0..M {
                     rows[m] = rows[m].add(m * stride);
                 }
-                if wide == quads && narrow == 0 {
+                if panel.is_wide(quads) {
                     // All of the depth, in order.
                     for pair in 0..stride / 2 {
                         let weights = weights.add(pair * 2 * CHANNELS * W);
@@ -250,36 +281,33 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
                         }
                     }
                 } else {
-                    let mut weights = weights;
-                    for quad in 0..wide {
-                        let at = usize::from(places.add(quad).read_unaligned()).min(last) * QUAD;
+                    let mut quads = Quads { weights, places, last };
+                    for _ in 0..wide {
+                        let at = quads.place();
                         for pair in 0..2 {
-                            let mut column = [V::pairs(isa, weights.cast()); W];
-                            for w in 1..W {
-                                column[w] = V::pairs(isa, weights.add(w * 2 * CHANNELS).cast());
-                            }
-                            weights = weights.add(2 * CHANNELS * W);
+                            let column = quads.columns::<{ 2 * CHANNELS }, W>();
                             for m in 0..M {
                                 let row = V::pair(isa, numbers.add(at + 2 * pair + m * stride));
                                 for w in 0..W {
-                                    sums[m][w] = sums[m][w].add_products(row, column[w]);
+                                    sums[m][w] =
+                                        sums[m][w].add_products(row, V::pairs(isa, column[w].cast()));
                                 }
                             }
                         }
                     }
-                    for quad in wide..wide + narrow {
-                        let at = usize::from(places.add(quad).read_unaligned()).min(last) * QUAD;
-                        let mut column = [V::quads(isa, weights); W];
-                        for w in 1..W {
-                            column[w] = V::quads(isa, weights.add(w * 2 * CHANNELS));
+                    if M <= MOST_BUNDLED {
+                        for _ in 0..bundles[3] {
+                            bundle::<V, M, W, 4>(isa, &mut sums, bytes, stride, &mut quads);
                         }
-                        weights = weights.add(2 * CHANNELS * W);
-                        for m in 0..M {
-                            let row = V::quad(isa, bytes.add(at + m * stride));
-                            for w in 0..W {
-                                sums[m][w] = sums[m][w].add_quads(row, column[w]);
-                            }
+                        for _ in 0..bundles[2] {
+                            bundle::<V, M, W, 3>(isa, &mut sums, bytes, stride, &mut quads);
                         }
+                        for _ in 0..bundles[1] {
+                            bundle::<V, M, W, 2>(isa, &mut sums, bytes, stride, &mut quads);
+                        }
+                    }
+                    for _ in 0..bundles[0] {
+                        bundle::<V, M, W, 1>(isa, &mut sums, bytes, stride, &mut quads);
                     }
                 }
                 let to = to.add(tile * M * n);
@@ -296,6 +324,98 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
                     }
                     end.store_half(isa, halves, channel, to, n, lanes);
                 }
+            }
+        }
+    }
+}
+
+/// The quads of a panel that are still to come.
+struct Quads {
+    weights: *const u8,
+    places: *const u16,
+    /// The last quad of the depth.
+    last: usize,
+}
+
+impl Quads {
+    /// Where in a window the next quad is.
+    ///
+    /// # Safety
+    ///
+    /// There must be one.
+    #[inline(always)]
+    unsafe fn place(&mut self) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            let place = usize::from(self.places.read_unaligned());
+            self.places = self.places.add(1);
+            place.min(self.last) * QUAD
+        }
+    }
+
+    /// The next weights of `W` halves of a panel, which are `BYTES` each.
+    ///
+    /// # Safety
+    ///
+    /// There must be some.
+    #[inline(always)]
+    unsafe fn columns<const BYTES: usize, const W: usize>(&mut self) -> [*const u8; W] {
+        let mut columns = [self.weights; W];
+        // SAFETY: the caller's.
+        unsafe {
+            for w in 1..W {
+                columns[w] = self.weights.add(w * BYTES);
+            }
+            self.weights = self.weights.add(W * BYTES);
+        }
+        columns
+    }
+}
+
+/// The next `G` quads, whose products fit 16 bits together.
+///
+/// # Safety
+///
+/// There must be as many, and `M` windows at `bytes`, `stride` apart.
+#[inline(always)]
+unsafe fn bundle<V: CodeVector, const M: usize, const W: usize, const G: usize>(
+    isa: V::Isa,
+    sums: &mut [[V; W]; M],
+    bytes: *const u8,
+    stride: usize,
+    quads: &mut Quads,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (at, column) = (quads.place(), quads.columns::<{ 2 * CHANNELS }, W>());
+        let product = |at: usize, column: [*const u8; W], m: usize, w: usize| {
+            V::products(V::quad(isa, bytes.add(at + m * stride)), V::quads(isa, column[w]))
+        };
+        if G == 1 {
+            for m in 0..M {
+                for w in 0..W {
+                    sums[m][w] = sums[m][w].add_sums(product(at, column, m, w));
+                }
+            }
+            return;
+        }
+        let mut short = [[product(at, column, 0, 0); W]; M];
+        for m in 0..M {
+            for w in 0..W {
+                short[m][w] = product(at, column, m, w);
+            }
+        }
+        for _ in 1..G {
+            let (at, column) = (quads.place(), quads.columns::<{ 2 * CHANNELS }, W>());
+            for m in 0..M {
+                for w in 0..W {
+                    short[m][w] = V::add_pairs(short[m][w], product(at, column, m, w));
+                }
+            }
+        }
+        for m in 0..M {
+            for w in 0..W {
+                sums[m][w] = sums[m][w].add_sums(short[m][w]);
             }
         }
     }

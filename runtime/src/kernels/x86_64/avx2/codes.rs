@@ -131,30 +131,33 @@ impl CodeVector for I32x8 {
     }
 
     #[inline(always)]
-    fn add_quads(self, numbers: U8x32, weights: U8x32) -> Self {
+    fn products(numbers: U8x32, weights: U8x32) -> I16x16 {
+        // SAFETY: the numbers prove AVX2.
+        I16x16(unsafe { _mm256_maddubs_epi16(numbers.0, weights.0) })
+    }
+
+    #[inline(always)]
+    fn add_pairs(a: I16x16, b: I16x16) -> I16x16 {
+        // SAFETY: the numbers prove AVX2.
+        I16x16(unsafe { _mm256_add_epi16(a.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn add_sums(self, pairs: I16x16) -> Self {
         // SAFETY: `self` proves AVX2.
-        unsafe {
-            let pairs = _mm256_maddubs_epi16(numbers.0, weights.0);
-            Self(_mm256_add_epi32(self.0, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))))
-        }
+        Self(unsafe { _mm256_add_epi32(self.0, _mm256_madd_epi16(pairs.0, _mm256_set1_epi16(1))) })
     }
 
     #[inline(always)]
-    unsafe fn narrow(_: Avx2, from: *const i16, to: *mut u8) {
+    unsafe fn copy(_: Avx2, from: *const u8, flip: u8, to: *mut u8) {
         // SAFETY: the token proves AVX2, and the caller vouches for 16 elements.
-        unsafe {
-            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
-            _mm_storeu_si128(to.cast(), _mm_packus_epi16(low, high));
-        }
+        unsafe { _mm_storeu_si128(to.cast(), _mm_xor_si128(_mm_loadu_si128(from.cast()), splat(flip))) }
     }
 
     #[inline(always)]
-    unsafe fn widen(_: Avx2, from: *const u8, flip: u8, to: *mut i16) {
+    unsafe fn widen(_: Avx2, from: *const u8, to: *mut i16) {
         // SAFETY: the token proves AVX2, and the caller vouches for 16 elements.
-        unsafe {
-            let numbers = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()));
-            _mm256_storeu_si256(to.cast(), _mm256_xor_si256(numbers, _mm256_set1_epi16(flip.into())));
-        }
+        unsafe { _mm256_storeu_si256(to.cast(), _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]
