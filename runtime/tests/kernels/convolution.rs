@@ -228,7 +228,7 @@ fn by_width(kernels: Vec<Kernel<Depthwise>>) -> Vec<(usize, Kernel<Depthwise>)> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn pointwise(

@@ -132,7 +132,7 @@ fn operations() -> impl Strategy<Value = BinaryOp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn activate(frame in frames(), in_place: bool, activation in activations()) {

@@ -46,3 +46,8 @@ macro_rules! kernels {
     }};
 }
 pub(crate) use kernels;
+
+/// Cases of each property: 400 unless `PROPTEST_CASES` says otherwise, as it does where an emulator is slow.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
+}

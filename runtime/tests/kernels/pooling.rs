@@ -56,7 +56,7 @@ fn check_global(shape: [usize; 3], max: bool, band: usize, spare: usize, seed: u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn windows_of_any_shape(
