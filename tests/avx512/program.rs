@@ -13,7 +13,7 @@ const BASE: usize = 0x40_0000;
 
 static mut HEAP_START: usize = 0;
 
-/// Where the heap starts: after the program, or after its image if the program's place runs into that.
+/// Where the heap starts: after the program's image, which lies above the program.
 pub fn heap_start() -> usize {
     // SAFETY: written once, before the program runs.
     unsafe { HEAP_START }
@@ -63,7 +63,6 @@ pub unsafe fn run() -> ! {
         let base = if header.kind == POSITION_INDEPENDENT { BASE } else { 0 };
         let segments =
             slice::from_raw_parts((IMAGE + header.segments) as *const Segment, header.segment_count.into());
-        let mut end = 0;
         let mut image_end = IMAGE;
         let mut headers_at = 0;
         for segment in segments.iter().filter(|segment| segment.kind == LOAD) {
@@ -78,14 +77,12 @@ pub unsafe fn run() -> ! {
             );
             let rest = segment.memory_bytes - segment.file_bytes;
             ptr::write_bytes((to + segment.file_bytes) as *mut u8, 0, rest);
-            end = end.max(to + segment.memory_bytes);
             image_end = image_end.max(IMAGE + segment.offset + segment.file_bytes);
             if segment.offset == 0 {
                 headers_at = to + header.segments;
             }
         }
         HEAP_START = image_end.next_multiple_of(4096);
-        let _ = end;
         let stack = lay_stack(&header, base, headers_at);
         let entry = base + header.entry;
         asm!("mov rsp, {}", "jmp {}", in(reg) stack, in(reg) entry, in("rdx") 0, options(noreturn));
