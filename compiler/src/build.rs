@@ -266,8 +266,9 @@ fn cargo_cfg() -> (String, String) {
 
 fn default_target((arch, features): &(String, String)) -> &'static str {
     let has = |feature: &str| features.split(',').any(|f| f == feature);
+    let avx512 = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"];
     match arch.as_str() {
-        "x86_64" if has("avx512f") && has("fma") => "x86-64-avx512",
+        "x86_64" if avx512.into_iter().all(has) && has("fma") => "x86-64-avx512",
         "x86_64" if has("avx2") && has("fma") => "x86-64-avx2",
         "x86_64" => "x86-64",
         _ => "portable",
@@ -283,7 +284,9 @@ mod tests {
         let target = |arch: &str, features: &str| default_target(&(arch.into(), features.into()));
         assert_eq!(target("x86_64", "fxsr,sse2"), "x86-64");
         assert_eq!(target("x86_64", "avx,avx2,fma"), "x86-64-avx2");
-        assert_eq!(target("x86_64", "avx,avx2,avx512f,fma"), "x86-64-avx512");
+        let avx512 = "avx,avx2,avx512bw,avx512dq,avx512f,avx512vl,avx512vnni,fma";
+        assert_eq!(target("x86_64", avx512), "x86-64-avx512");
+        assert_eq!(target("x86_64", "avx,avx2,avx512f,fma"), "x86-64-avx2");
         assert_eq!(target("aarch64", "neon"), "portable");
         assert_eq!(target("arm", ""), "portable");
     }

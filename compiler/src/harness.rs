@@ -39,7 +39,13 @@ pub struct Timing {
 /// The target that suits this machine best.
 pub fn native() -> &'static Target {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("fma")
+    {
         return &mobilec_targets::X86_64_AVX512;
     }
     #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod code_vector;
+#[cfg(target_arch = "x86_64")]
+mod dot_vector;
 mod generic;
 mod vector;
 mod view;

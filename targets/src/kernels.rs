@@ -176,6 +176,13 @@ pub enum Layout {
     /// Of a panel's columns those come first that two vectors of 8 sums narrow to one from: 0–3, 8–11, then 4–7,
     /// 12–15; up to 8 columns of a last panel of a matrix stay in order.
     Pairs,
+    /// Integer weights for instructions that add the products of quads. Vectors are padded to a multiple of 16.
+    ///
+    /// A matrix is in panels of 16 columns, or of 8 for a last one of up to 8, each `[quad, column, 4]` of 8 bits. What
+    /// does not fit 8 bits is split: additional quads stand behind those of a panel, and behind them in 16 bits of which
+    /// quad of the depth each is a part. A table of two words a panel says where it begins, and how many additional
+    /// quads it has.
+    Dots,
 }
 
 /// One kernel.

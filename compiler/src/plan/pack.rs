@@ -1,5 +1,6 @@
 //! The weight blob: constants in the order and packing in which kernels read them.
 
+mod dots;
 mod pairs;
 mod quads;
 
@@ -49,6 +50,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
             floats(&panels(values, *taps, *n, nr))
         }
         (Packed::Filters { values, k, n, .. }, Layout::Pairs) => quads::filters(values, *k, *n),
+        (Packed::Filters { values, k, n, .. }, Layout::Dots) => dots::filters(values, *k, *n),
         (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
         (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
             if *wide {
@@ -57,13 +59,15 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
                 values.iter().map(|&v| v as u8).collect()
             }
         }
-        (Packed::Words(words), Layout::Pairs) => {
+        (Packed::Words(words), Layout::Pairs | Layout::Dots) => {
             let len = words.len().next_multiple_of(pairs::COLUMNS);
             let padding = iter::repeat_n(0, len - words.len());
             words.iter().copied().chain(padding).flat_map(i32::to_le_bytes).collect()
         }
         (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::Pairs) => floats(values),
+        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::Pairs | Layout::Dots) => {
+            floats(values)
+        }
     }
 }
 

@@ -308,6 +308,32 @@ fn quads(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
     table.iter().flat_map(|&word| (word as u32).to_le_bytes()).chain(panels).collect()
 }
 
+/// `[n, depth]` in quads of bytes; what does not fit a byte is added by as many halves of it as it takes.
+fn dots(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
+    let (mut table, mut panels) = (Vec::new(), Vec::new());
+    let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] } else { 0 };
+    let fits = |v: i32| (-128..128).contains(&v);
+    for first in (0..n).step_by(16) {
+        let columns = first..first + if n - first > 8 { 16 } else { 8 };
+        let quad = |quad: usize, part: &dyn Fn(i32) -> i32| -> Vec<u8> {
+            let column = |o: usize| [0, 1, 2, 3].map(|k| part(value(o, quad * 4 + k)) as u8);
+            columns.clone().flat_map(column).collect()
+        };
+        let is_wide = |quad: &usize| columns.clone().any(|o| (0..4).any(|k| !fits(value(o, quad * 4 + k))));
+        let count = depth.div_ceil(4);
+        let wide: Vec<usize> = (0..count).filter(is_wide).collect();
+        table.extend([n.div_ceil(16) * 8 + panels.len(), 2 * wide.len()]);
+        panels.extend((0..count).flat_map(|at| quad(at, &|v| if fits(v) { v } else { v % 2 })));
+        for &at in &wide {
+            let half = quad(at, &|v| if fits(v) { 0 } else { v / 2 });
+            panels.extend([half.clone(), half].concat());
+        }
+        panels.extend(wide.iter().flat_map(|&at| [at, at]).flat_map(|at| (at as u16).to_le_bytes()));
+        panels.resize(panels.len().next_multiple_of(4), 0);
+    }
+    table.iter().flat_map(|&word| (word as u32).to_le_bytes()).chain(panels).collect()
+}
+
 /// `[n, taps]` in pairs of rows and at last of columns, 16 channels at a time, the last ones last.
 fn pairs_of_taps(weights: &[i32], n: usize, [kh, kw]: [usize; 2]) -> Vec<[u8; 2]> {
     const ORDER: [usize; 16] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
@@ -411,16 +437,18 @@ proptest! {
         let mut blob = Blob::default();
         let plain = blob.plain(layer.wide, constants.weights.iter().copied());
         let paired = blob.push(quads(&constants.weights, layer.n, depth).into_iter().map(|byte| [byte]));
+        let dotted = blob.push(dots(&constants.weights, layer.n, depth).into_iter().map(|byte| [byte]));
         let bias = blob.words(&folded(&layer, &constants, false));
         let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
-        for (at, kernel) in kernels!(conv2d_q8, conv2d_q8_6x16).iter().enumerate() {
-            if at > 0 && layer.groups != 1 {
+        let kernels = kernels!(conv2d_q8, conv2d_q8_6x16, conv2d_q8_12x32);
+        for (kernel, weights) in kernels.iter().zip([plain, paired, dotted]) {
+            if weights != plain && layer.groups != 1 {
                 continue;
             }
             let Layer { kernel: size, stride, dilation, pad, groups, codes, to, wide, .. } = layer;
             let step = |input, output| QuantizedConv2d {
                 input, output, kernel: size, stride, dilation, pad, groups, wide, bias, multipliers, shifts, codes,
-                weights: if at == 0 { plain } else { paired },
+                weights,
                 requantize: to,
             };
             check(&layer, &constants, &blob, kernel, step, &expected);

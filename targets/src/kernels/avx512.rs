@@ -1,7 +1,7 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Pairs, Panels, RowMajor};
+use super::Layout::{self, Dots, Pairs, Panels, RowMajor};
 use super::avx2::one_block;
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
@@ -32,10 +32,10 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::matmul_f32",          MatMul,        [6, 32], RowMajor,         any,          |s, _| cost::gemm(Unit::AVX512, [6, 32], s)),
     row("x86_64::avx512::quantize_f32",        Quantize,      [1, 16],  RowMajor,         any,          |s, _| 2.0 * cost::elementwise(Unit::AVX512, s)),
     row("x86_64::avx512::softmax_f32",         Softmax,       [1, 16],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX512, s)),
-    codes("x86_64::avx512::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
-    codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
-    codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),
-    codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],  any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
+    codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  one_block, |s, _| cost::dots([12, 32], s)),
+    codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
 ];
 
 const fn row(
@@ -54,10 +54,11 @@ const fn codes(
     path: &'static str,
     family: Family,
     tile: [usize; 2],
+    layout: Layout,
     refuses: fn(&Shape) -> Option<&'static str>,
     cycles: fn(&Shape, &Target) -> f64,
 ) -> Kernel {
-    Kernel { path, isa: Isa::Avx512, family, element: I8, tile, layout: Pairs, refuses, cycles }
+    Kernel { path, isa: Isa::Avx512, family, element: I8, tile, layout, refuses, cycles }
 }
 
 fn any(_: &Shape) -> Option<&'static str> {

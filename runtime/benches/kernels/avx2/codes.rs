@@ -1,9 +1,10 @@
 //! Kernels of 8-bit codes on the layers of MobileNetV2; 100 % is the peak of single-precision multiply-adds.
 
 use super::{BIAS, Bench, INPUT, OUTPUT, map};
-use mobilec_runtime::kernels::{portable, x86_64::avx2};
+use mobilec_runtime::kernels::portable;
+use mobilec_runtime::kernels::x86_64::{avx2, avx512};
 use mobilec_runtime::steps::*;
-use mobilec_runtime::x86_64::Avx2;
+use mobilec_runtime::x86_64::{Avx2, Avx512};
 
 const END: Requantize = Requantize::onnx(Codes::u8(0), [0, 255]);
 
@@ -26,6 +27,14 @@ impl Bench {
             for pair in (0..quads).step_by(2) {
                 word(at + len + 2 * pair, pair | (pair + 1) << 16);
             }
+        }
+    }
+
+    /// A matrix in dots without additional quads; only their table matters.
+    fn dots(&mut self, k: usize, n: usize) {
+        for panel in 0..n.div_ceil(16) {
+            let at = (8 * n.div_ceil(16)).next_multiple_of(64) + panel * k.div_ceil(4) * 64;
+            self.weights[2 * panel..][..2].copy_from_slice(&[f32::from_bits(at as u32), 0.0]);
         }
     }
 
@@ -68,6 +77,16 @@ impl Bench {
                 |memory| avx2::conv2d_q8_6x16(cpu, memory, &step, 0..out),
                 |memory| portable::conv2d_q8(memory, &step, 0..out),
             );
+            if let Some(avx512) = Avx512::detect().filter(|_| !is_wide) {
+                self.dots(kernel * kernel * c, n);
+                self.run(
+                    &format!("codes {kernel}×{kernel} {size}×{size} {c} → {n} AVX-512"),
+                    out * out * kernel * kernel * c * n,
+                    cpu,
+                    |memory| avx512::conv2d_q8_12x32(avx512, memory, &step, 0..out),
+                    |memory| avx2::conv2d_q8_6x16(cpu, memory, &step, 0..0),
+                );
+            }
         }
         for (size, c, kernel, stride) in [
             (112, 32, 3, 1),

@@ -2,6 +2,7 @@
 
 pub mod combine;
 pub mod depthwise;
+pub mod dots;
 mod end;
 mod gather;
 pub mod matrix;

@@ -1,5 +1,6 @@
 //! Kernels for AVX-512: 32 registers of 16 `f32`. Weights of matrices are packed as for AVX2.
 
+mod codes;
 mod vector;
 
 pub use super::detect::Avx512;
@@ -14,11 +15,12 @@ use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
     Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
 };
+use codes::{Half, I32x16};
 use core::ops::Range;
 use vector::F32x16;
 
 kernels! {
-    Avx512, "avx512f";
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
 
     /// Pointwise convolution; weights in panels of 16 columns. Tiles of 6 positions × 32 channels: 12 sums,
     /// 2 vectors of weights and 1 broadcast.
@@ -65,8 +67,9 @@ kernels! {
     /// Each channel times a constant plus a constant.
     channel_affine_f32: ChannelAffine = elementwise::channel_affine::<F32x16>;
 
-    /// As AVX2's, 256 bits at a time.
-    conv2d_q8_6x16: QuantizedConv2d = of_codes::matrix::run::<I32x8, 6>;
+    /// Convolution of codes; weights in dots. Tiles of 12 positions × 32 channels: 24 sums, 2 vectors of weights and 1
+    /// broadcast.
+    conv2d_q8_12x32: QuantizedConv2d = of_codes::dots::run::<I32x16, Half, I32x8>;
 
     /// As AVX2's, 256 bits at a time.
     dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3>;
@@ -79,7 +82,7 @@ kernels! {
 }
 
 wholes! {
-    Avx512, "avx512f";
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
 
     /// Products of computed matrices.
     matmul_f32: MatMul = matmul::run::<F32x16>;

@@ -32,8 +32,9 @@ token! {
 }
 
 token! {
-    /// Proof that the CPU has AVX-512F, AVX2 and FMA and that the operating system saves their registers.
-    Avx512, ["avx512f", "avx2", "fma"], has_avx512
+    /// Proof that the CPU has AVX-512F, BW, DQ, VL and VNNI, AVX2 and FMA and that the operating system saves their
+    /// registers: Intel's servers since Cascade Lake, AMD's CPUs since Zen 4.
+    Avx512, ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx2", "fma"], has_avx512
 }
 
 impl From<Avx512> for Avx2 {
@@ -60,11 +61,19 @@ fn has_avx2() -> bool {
     has_fma() && __cpuid_count(7, 0).ebx & AVX2 != 0 && saves(0b110)
 }
 
-/// Intel SDM volume 1, 15.2: detection of AVX-512F; the state bits are those of opmask, the upper halves of the
-/// first 16 and the whole of the other zmm registers.
+/// Intel SDM volume 1, 15.2 to 15.4: detection of AVX-512F and what goes with it; the state bits are those of opmask,
+/// the upper halves of the first 16 and the whole of the other zmm registers.
 fn has_avx512() -> bool {
-    const AVX512F: u32 = 1 << 16;
-    has_avx2() && __cpuid_count(7, 0).ebx & AVX512F != 0 && saves(0b1110_0110)
+    const F: u32 = 1 << 16;
+    const DQ: u32 = 1 << 17;
+    const BW: u32 = 1 << 30;
+    const VL: u32 = 1 << 31;
+    const VNNI: u32 = 1 << 11;
+    let features = || {
+        let leaf = __cpuid_count(7, 0);
+        leaf.ebx & (F | DQ | BW | VL) == F | DQ | BW | VL && leaf.ecx & VNNI != 0
+    };
+    has_avx2() && features() && saves(0b1110_0110)
 }
 
 fn has_fma() -> bool {

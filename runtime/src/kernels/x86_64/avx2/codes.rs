@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 /// Made only from an [`Avx2`] token or from another one, so each proves AVX2.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct I32x8(__m256i);
+pub struct I32x8(pub(in crate::kernels::x86_64) __m256i);
 
 /// Sixteen 16-bit numbers.
 #[derive(Clone, Copy)]

@@ -128,7 +128,7 @@ impl Vector for F32x16 {
     #[inline(always)]
     fn apart(_: Avx512, task: impl Task) {
         #[inline(never)]
-        #[target_feature(enable = "avx512f")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
         fn call(task: impl Task) {
             task.run();
         }
@@ -152,7 +152,7 @@ impl Vector for F32x16 {
     fn activate(isa: Avx512, activation: &Activation, values: &mut [Self]) {
         /// Out of line, so that no tile holds a copy of all activations.
         #[inline(never)]
-        #[target_feature(enable = "avx512f")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
         fn each(isa: Avx512, activation: &Activation, values: &mut [F32x16]) {
             activation::each(isa, activation, values);
         }
