@@ -178,8 +178,8 @@ pub enum Layout {
     Pairs,
     /// Integer weights for instructions that add the products of quads. Vectors are padded to a multiple of 16.
     ///
-    /// A matrix is in panels of 16 columns, or of 8 for a last one of up to 8, each `[quad, column, 4]` of 8 bits. What
-    /// does not fit 8 bits is split: additional quads stand behind those of a panel, and behind them in 16 bits of which
+    /// A matrix is in panels of 16 columns, or of 8 for a last one of up to 8, each `[quad, column, 4]` of 8 bits; the
+    /// values of a window that lie behind one another in a row of the map are padded to whole quads. What does not fit 8 bits is split: additional quads stand behind those of a panel, and behind them in 16 bits of which
     /// quad of the depth each is a part. A table of two words a panel says where it begins, and how many additional
     /// quads it has.
     Dots,

@@ -198,9 +198,12 @@ fn packed(layer: &Layer, weight: &Tensor, values: &[i64]) -> Packed {
     let values: Vec<i16> = values.iter().map(|&v| v as i16).collect();
     let wide = weight.ty.dtype != DType::I8;
     match layer {
-        Layer::Conv2d(_) => {
+        Layer::Conv2d(op) => {
             let n = weight.ty.shape[0];
-            Packed::Filters { k: values.len() / n.max(1), values, n, wide }
+            let k = values.len() / n.max(1);
+            let channels = k / op.window.taps().max(1);
+            let run = channels * if op.window.dilation[1] == 1 { op.window.kernel[1] } else { 1 };
+            Packed::Filters { values, k, run, n, wide }
         }
         Layer::Depthwise(op) => {
             Packed::Taps { values, kernel: op.window.kernel, n: weight.ty.shape[2], wide }

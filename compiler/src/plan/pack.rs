@@ -50,7 +50,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
             floats(&panels(values, *taps, *n, nr))
         }
         (Packed::Filters { values, k, n, .. }, Layout::Pairs) => quads::filters(values, *k, *n),
-        (Packed::Filters { values, k, n, .. }, Layout::Dots) => dots::filters(values, *k, *n),
+        (Packed::Filters { values, k, run, n, .. }, Layout::Dots) => dots::filters(values, [*k, *run], *n),
         (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
         (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
             if *wide {

@@ -213,6 +213,8 @@ pub enum Packed {
         values: Vec<i16>,
         /// Depth.
         k: usize,
+        /// Values of a window that are read one behind the other from a row of the map.
+        run: usize,
         /// Output channels.
         n: usize,
         /// Whether some value does not fit into `i8`.

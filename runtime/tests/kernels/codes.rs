@@ -308,10 +308,17 @@ fn quads(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
     table.iter().flat_map(|&word| (word as u32).to_le_bytes()).chain(panels).collect()
 }
 
-/// `[n, depth]` in quads of bytes; what does not fit a byte is added by as many halves of it as it takes.
-fn dots(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
+/// `[n, depth]` in quads of bytes, which runs begin with; what does not fit a byte is added by as many halves of it as it takes.
+fn dots(weights: &[i32], n: usize, depth: usize, run: usize) -> Vec<u8> {
     let (mut table, mut panels) = (Vec::new(), Vec::new());
-    let value = |o: usize, k: usize| if o < n && k < depth { weights[o * depth + k] } else { 0 };
+    // Each run is filled up to whole quads.
+    let filled = |o: usize| {
+        let runs = weights[o * depth..][..depth].chunks(run);
+        let filled = runs.map(|run| [run, &vec![0; run.len().next_multiple_of(4) - run.len()]].concat());
+        filled.collect::<Vec<_>>().concat()
+    };
+    let filters: Vec<Vec<i32>> = (0..n).map(filled).collect();
+    let value = |o: usize, k: usize| filters.get(o).map_or(0, |filter| filter[k]);
     let fits = |v: i32| (-128..128).contains(&v);
     for first in (0..n).step_by(16) {
         let columns = first..first + if n - first > 8 { 16 } else { 8 };
@@ -320,7 +327,7 @@ fn dots(weights: &[i32], n: usize, depth: usize) -> Vec<u8> {
             columns.clone().flat_map(column).collect()
         };
         let is_wide = |quad: &usize| columns.clone().any(|o| (0..4).any(|k| !fits(value(o, quad * 4 + k))));
-        let count = depth.div_ceil(4);
+        let count = depth / run * run.div_ceil(4);
         let wide: Vec<usize> = (0..count).filter(is_wide).collect();
         table.extend([n.div_ceil(16) * 8 + panels.len(), 2 * wide.len()]);
         panels.extend((0..count).flat_map(|at| quad(at, &|v| if fits(v) { v } else { v % 2 })));
@@ -437,7 +444,8 @@ proptest! {
         let mut blob = Blob::default();
         let plain = blob.plain(layer.wide, constants.weights.iter().copied());
         let paired = blob.push(quads(&constants.weights, layer.n, depth).into_iter().map(|byte| [byte]));
-        let dotted = blob.push(dots(&constants.weights, layer.n, depth).into_iter().map(|byte| [byte]));
+        let run = depth / layer.kernel[0] / if layer.dilation[1] == 1 { 1 } else { layer.kernel[1] };
+        let dotted = blob.push(dots(&constants.weights, layer.n, depth, run).into_iter().map(|byte| [byte]));
         let bias = blob.words(&folded(&layer, &constants, false));
         let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
         let kernels = kernels!(conv2d_q8, conv2d_q8_6x16, conv2d_q8_12x32);

@@ -2,7 +2,6 @@
 
 use super::Kernel;
 use super::Layout::{self, Dots, Pairs, Panels, RowMajor};
-use super::avx2::one_block;
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
 use crate::Element::{F32, I8};
@@ -32,7 +31,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::matmul_f32",          MatMul,        [6, 32], RowMajor,         any,          |s, _| cost::gemm(Unit::AVX512, [6, 32], s)),
     row("x86_64::avx512::quantize_f32",        Quantize,      [1, 16],  RowMajor,         any,          |s, _| 2.0 * cost::elementwise(Unit::AVX512, s)),
     row("x86_64::avx512::softmax_f32",         Softmax,       [1, 16],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX512, s)),
-    codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  one_block, |s, _| cost::dots([12, 32], s)),
+    codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  few_rows,  |s, _| cost::dots([12, 32], s)),
     codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
@@ -59,6 +58,17 @@ const fn codes(
     cycles: fn(&Shape, &Target) -> f64,
 ) -> Kernel {
     Kernel { path, isa: Isa::Avx512, family, element: I8, tile, layout, refuses, cycles }
+}
+
+/// What a convolution of codes takes: the rows of a window must fit the block that they are copied to.
+fn few_rows(shape: &Shape) -> Option<&'static str> {
+    let [rows, columns] = shape.kernel;
+    let channels = shape.k / (rows * columns).max(1);
+    let bytes = rows * ((columns - columns.min(1)) * shape.dilation[1] + 1) * channels;
+    match (one_group(shape), bytes <= 48 << 10 && shape.k < 1 << 18) {
+        (None, false) => Some("only windows that span up to 48 KiB of the map"),
+        (refusal, _) => refusal,
+    }
 }
 
 fn any(_: &Shape) -> Option<&'static str> {

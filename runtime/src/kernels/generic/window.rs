@@ -92,6 +92,21 @@ impl Axis {
         }
     }
 
+    /// Positions of the map.
+    #[inline(always)]
+    pub const fn len(&self) -> usize {
+        self.input
+    }
+
+    /// Which of `count` positions from the first tap of output `at` on lie in the map.
+    #[inline(always)]
+    pub fn held(&self, at: usize, count: usize) -> Range<usize> {
+        let start = at * self.stride;
+        let before = self.pad.saturating_sub(start).min(count);
+        let reach = self.input.saturating_add(self.pad).saturating_sub(start).min(count);
+        before..reach.max(before)
+    }
+
     /// The outputs all of whose taps lie in the map.
     pub fn inside(&self) -> Range<usize> {
         let extent = (self.taps - 1) * self.dilation + 1;

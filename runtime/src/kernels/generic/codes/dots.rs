@@ -1,18 +1,21 @@
 //! Convolutions of codes as matrix products by an instruction that adds the products of quads: tiles of positions ×
 //! panels of 16 channels over the quads of the depth.
 //!
-//! Windows that lie as the kernel wants them are read where they lie, others are laid out as numbers from 0 to 255, a
-//! block of positions at a time. A tile of 12 positions × 32 channels takes 24 products for two loads of weights and
-//! 12 broadcasts: bound by the unit that multiplies. Tiles of a run have one height; the last one may overlap the one
-//! before, and computes the same codes again.
+//! The codes of a row of a window that lie behind one another are a run, whose quads are read where they lie: in the
+//! map, where positions are windows, else in a copy of the rows that a row of outputs reads, with the zero point
+//! around them, so that no window has an edge. A tile of 12 positions × 32 channels takes 24 products for two loads of
+//! weights and 12 broadcasts: bound by the unit that multiplies; with few input channels, by making codes of the sums.
+//! Tiles next to each other have one height; the last one may overlap the one before, and computes the same codes
+//! again.
 
 use super::end::bounds;
-use super::gather::{SLACK, Windows};
+use super::gather::{SLACK, Windows, fill, lay_run};
 use crate::kernels::code_vector::{Bounds, CHANNELS, CodeVector};
 use crate::kernels::dot_vector::DotVector;
-use crate::kernels::generic::requantize::Requantizer;
+use crate::kernels::generic::requantize::{Requantizer, flip, zero_byte};
+use crate::kernels::generic::window::Axis;
 use crate::kernels::vector::Task;
-use crate::kernels::view::{CodeSink, pieces, weights};
+use crate::kernels::view::{CodeSink, CodeSource, pieces, weights};
 use crate::memory::Memory;
 use crate::steps::{QuantizedConv2d, Rounding};
 use core::mem::MaybeUninit;
@@ -54,21 +57,21 @@ where
     if step.groups != 1 || V::LANES != CHANNELS || H::LANES != HALF {
         return None;
     }
-    let windows = Windows::new(memory, step)?;
-    let stride = windows.depth.checked_next_multiple_of(QUAD)?;
-    let n = step.output.channels;
+    let QuantizedConv2d { input, output, kernel, stride, dilation, pad, .. } = step;
+    let n = output.channels;
     let padded = n.checked_next_multiple_of(CHANNELS)?;
-    let most = BLOCK / stride.max(1);
-    if most == 0 {
-        return None;
-    }
     let scalar = Requantizer::new(memory, &step.requantize, [step.multipliers, step.shifts], padded)?;
     let bounds = bounds(&scalar, &step.requantize)?;
+    let windows = Windows::new(memory, step)?;
+    let columns = if dilation[1] == 1 { 1 } else { kernel[1] };
+    let run = kernel[1] / columns * input.channels;
     let mut bytes = [MaybeUninit::<u8>::uninit(); BLOCK + SLACK];
-    let bytes = bytes.as_mut_ptr().cast::<u8>();
     let mut product = Product {
-        windows: bytes.cast_const(),
-        stride,
+        windows: bytes.as_ptr().cast(),
+        position: stride[1].checked_mul(input.channels)?,
+        runs: [kernel[0], columns],
+        distances: [0, dilation[1] * input.channels],
+        quads: run.div_ceil(QUAD),
         memory,
         weights: step.weights,
         table: weights(memory, step.weights, n.div_ceil(CHANNELS).checked_mul(WORDS)?)?,
@@ -77,53 +80,149 @@ where
         bounds: &bounds,
         n,
     };
-    let output = CodeSink::new(memory, &step.output, &rows)?;
-    let width = step.output.width;
-    for piece in pieces(rows, [output.rows()]) {
-        let mut first = piece.start * width;
-        let end = piece.end * width;
-        let mut to = output.row(piece.start);
-        while first < end {
-            let height = most.min(end - first);
-            // SAFETY: the blocks divide the positions of the piece, which lie behind one another in the output;
-            // `height` windows fit the block.
-            unsafe {
-                product.windows = windows.lying(first, height, stride).unwrap_or_else(|| {
-                    let isa = isa.into();
-                    C::apart(isa, Lay::<C> { windows: &windows, isa, first, height, stride, bytes });
-                    bytes
-                });
-                product.block::<V, H>(isa, to, height)?;
-                to = to.add(height * n);
+    let sink = CodeSink::new(memory, output, &rows)?;
+    let width = output.width;
+    if windows.is_point() {
+        product.position = run.checked_next_multiple_of(QUAD)?;
+        let most = BLOCK / product.position.max(1);
+        for piece in pieces(rows, [sink.rows()]) {
+            let (mut first, end) = (piece.start * width, piece.end * width);
+            while first < end {
+                let height = most.min(end - first);
+                if height == 0 {
+                    return None;
+                }
+                let stride = product.position;
+                // SAFETY: the blocks divide the positions of the piece, which lie behind one another in the output;
+                // `height` windows fit the block.
+                unsafe {
+                    product.windows = windows.lying(first, height, stride).unwrap_or_else(|| {
+                        let (windows, isa, to) = (&windows, isa.into(), bytes.as_mut_ptr().cast::<u8>());
+                        C::apart(isa, Lay::<C> { windows, isa, first, height, stride, to });
+                        to
+                    });
+                    let to = sink.row(piece.start).add((first - piece.start * width) * n);
+                    product.block::<V, H>(isa, to, height)?;
+                }
+                first += height;
             }
-            first += height;
+        }
+        return Some(());
+    }
+    let source = CodeSource::new(memory, input)?;
+    let axes =
+        Axis::both(*kernel, *stride, *dilation, *pad, [input.height, input.width], [output.height, width])?;
+    let extent = (kernel[1] - 1) * dilation[1] + 1;
+    // Columns of the map that so many outputs read.
+    let span = |count: usize| (count - 1) * stride[1] + extent;
+    let fitting = (BLOCK / kernel[0].max(1) / input.channels.max(1)).checked_sub(extent)? / stride[1] + 1;
+    let copy = Copy {
+        isa: isa.into(),
+        source,
+        axes,
+        zero: zero_byte(step.codes)?,
+        flip: flip(step.codes),
+        kh: kernel[0],
+        channels: input.channels,
+    };
+    for y in rows {
+        let mut x = 0;
+        while x < width {
+            let count = fitting.min(width - x);
+            let to = bytes.as_mut_ptr().cast::<u8>();
+            product.distances[0] = span(count) * input.channels;
+            // SAFETY: `kh` rows of as many columns fit the block; the outputs lie in the row.
+            unsafe {
+                C::apart(isa.into(), Rows::<C> { copy: &copy, y, x, columns: span(count), to });
+                product.windows = to;
+                product.block::<V, H>(isa, sink.row(y).add(x * n), count)?;
+            }
+            x += count;
         }
     }
     Some(())
 }
 
-/// The windows of one block.
+/// The windows of one block of positions.
 struct Lay<'a, C: CodeVector> {
     windows: &'a Windows<'a>,
     isa: C::Isa,
     first: usize,
     height: usize,
     stride: usize,
-    bytes: *mut u8,
+    to: *mut u8,
 }
 
 impl<C: CodeVector> Task for Lay<'_, C> {
     #[inline(always)]
     fn run(self) {
         // SAFETY: whoever made the task vouches for the positions and the room.
-        unsafe { self.windows.lay::<C>(self.isa, self.first, self.height, self.stride, self.bytes) }
+        unsafe { self.windows.lay::<C>(self.isa, self.first, self.height, self.stride, self.to) }
+    }
+}
+
+/// What rows are copied from.
+struct Copy<'a, C: CodeVector> {
+    isa: C::Isa,
+    source: CodeSource<'a>,
+    axes: [Axis; 2],
+    /// What taps outside the map read, as a number from 0 to 255.
+    zero: u8,
+    flip: u8,
+    /// Rows of a window.
+    kh: usize,
+    channels: usize,
+}
+
+/// The rows that the outputs of row `y` read, `columns` columns from that on where column `x` of the outputs begins,
+/// as numbers from 0 to 255.
+struct Rows<'a, C: CodeVector> {
+    copy: &'a Copy<'a, C>,
+    y: usize,
+    x: usize,
+    columns: usize,
+    to: *mut u8,
+}
+
+impl<C: CodeVector> Task for Rows<'_, C> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { copy, y, x, columns, mut to } = self;
+        let &Copy { isa, source, axes: [rows, across], zero, flip, kh, channels } = copy;
+        let inside = across.held(x, columns);
+        for ky in 0..kh {
+            let row = rows.position(y, ky);
+            let held = if row < rows.len() { inside.clone() } else { 0..0 };
+            // SAFETY: the columns that are copied lie in the map; whoever made the task vouches for the room. What
+            // a copy writes too much is written later, or behind the last row.
+            unsafe {
+                fill(to, zero, held.start * channels);
+                let from = across.first(x).wrapping_add(held.start).wrapping_mul(channels);
+                lay_run::<C>(
+                    isa,
+                    &source,
+                    [row, from],
+                    held.len() * channels,
+                    flip,
+                    to.add(held.start * channels),
+                );
+                fill(to.add(held.end * channels), zero, (columns - held.end) * channels);
+                to = to.add(columns * channels);
+            }
+        }
     }
 }
 
 struct Product<'m> {
     windows: *const u8,
-    /// Numbers from one window to the next; a multiple of 4.
-    stride: usize,
+    /// Numbers from one window to the next.
+    position: usize,
+    /// Runs of a window along rows and columns.
+    runs: [usize; 2],
+    /// Numbers from one of these to the next.
+    distances: [usize; 2],
+    /// Quads of a run.
+    quads: usize,
     memory: &'m Memory<'m>,
     /// Offset of the weights.
     weights: usize,
@@ -156,7 +255,8 @@ impl Product<'_> {
     fn panel(&self, at: usize, columns: usize) -> Option<Panel> {
         let words: &[i32; WORDS] = self.table.get(at * WORDS..)?.first_chunk()?;
         let [start, additional] = words.map(|word| word.cast_unsigned() as usize);
-        let quads = (self.stride / QUAD).checked_add(additional)?;
+        let runs = self.runs[0].checked_mul(self.runs[1])?;
+        let quads = runs.checked_mul(self.quads)?.checked_add(additional)?;
         let places = additional.checked_mul(size_of::<u16>())?;
         let len = quads.checked_mul(columns * QUAD)?.checked_add(places)?;
         let weights = weights::<u8>(self.memory, self.weights.checked_add(start)?, len)?.as_ptr();
@@ -241,8 +341,8 @@ impl<V: DotVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> {
     #[inline(always)]
     fn run(self) {
         let Self { isa, product, run: Run { panels, height, count, channel, to } } = self;
-        let Product { stride, n, .. } = *product;
-        let quads = stride / QUAD;
+        let Product { position, runs, distances, quads, n, .. } = *product;
+        let all = runs[0] * runs[1] * quads;
         let bytes = V::LANES * QUAD;
         let lanes = (n - channel).min(W * V::LANES);
         let end = End::<V> {
@@ -252,11 +352,11 @@ impl<V: DotVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> {
             limits: V::limits(isa, product.bounds),
         };
         for tile in 0..count {
-            let position = (tile * M).min(height - M);
+            let first = (tile * M).min(height - M);
             // SAFETY: whoever made the product vouches for its positions, in which the tiles lie, and the panels for
             // their quads; places are held to the depth.
             unsafe {
-                let row = product.windows.add(position * stride);
+                let window = product.windows.add(first * position);
                 let mut sums = [[V::load(isa, product.bias.add(channel)); W]; M];
                 for w in 1..W {
                     let bias = V::load(isa, product.bias.add(channel + w * V::LANES));
@@ -264,33 +364,44 @@ impl<V: DotVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> {
                         sums[m][w] = bias;
                     }
                 }
-                for quad in 0..quads {
-                    let at = quad * bytes;
-                    let mut column = [V::quads(isa, panels[0].weights.add(at)); W];
-                    for w in 1..W {
-                        column[w] = V::quads(isa, panels[w].weights.add(at));
-                    }
-                    for m in 0..M {
-                        let numbers = V::quad(isa, row.add(quad * QUAD + m * stride));
-                        for w in 0..W {
-                            sums[m][w] = sums[m][w].add_products(numbers, column[w]);
+                let mut columns = panels.map(|panel| panel.weights);
+                for row in 0..runs[0] {
+                    for run in 0..runs[1] {
+                        let run = window.add(row * distances[0] + run * distances[1]);
+                        for quad in 0..quads {
+                            let mut column = [V::quads(isa, columns[0]); W];
+                            for w in 1..W {
+                                column[w] = V::quads(isa, columns[w]);
+                            }
+                            for m in 0..M {
+                                let numbers = V::quad(isa, run.add(quad * QUAD + m * position));
+                                for w in 0..W {
+                                    sums[m][w] = sums[m][w].add_products(numbers, column[w]);
+                                }
+                            }
+                            for w in 0..W {
+                                columns[w] = columns[w].add(bytes);
+                            }
                         }
                     }
                 }
                 for w in 0..W {
                     let Panel { weights, additional } = panels[w];
-                    let more = weights.add(quads * bytes);
+                    let more = weights.add(all * bytes);
                     let places = more.add(additional * bytes).cast::<u16>();
                     for i in 0..additional {
-                        let place = usize::from(places.add(i).read_unaligned()).min(quads - 1);
+                        let place = usize::from(places.add(i).read_unaligned()).min(all - 1);
+                        let (run, quad) = (place / quads, place % quads);
+                        let (row, run) = (run / runs[1], run % runs[1]);
+                        let place = row * distances[0] + run * distances[1] + quad * QUAD;
                         let column = V::quads(isa, more.add(i * bytes));
                         for m in 0..M {
-                            let numbers = V::quad(isa, row.add(place * QUAD + m * stride));
+                            let numbers = V::quad(isa, window.add(place + m * position));
                             sums[m][w] = sums[m][w].add_products(numbers, column);
                         }
                     }
                 }
-                end.store(isa, sums, channel, to.add(position * n), n, lanes);
+                end.store(isa, sums, channel, to.add(first * n), n, lanes);
             }
         }
     }

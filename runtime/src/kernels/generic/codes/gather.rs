@@ -210,26 +210,51 @@ impl<'m> Windows<'m> {
     /// `len` codes of a row from `at` on.
     #[inline(always)]
     unsafe fn run<V: CodeVector>(&self, isa: V::Isa, row: usize, at: usize, len: usize, to: *mut u8) {
-        let flip = flip(self.step.codes);
-        let from = self.input.row(row);
-        let end = self.input.row_len();
-        let mut done = 0;
-        // SAFETY: 16 codes are read only where the row has them.
-        unsafe {
-            while done < len && at + done + 16 <= end {
-                V::copy(isa, from.add(at + done), flip, to.add(done));
-                done += 16;
-            }
-            while done < len {
-                *to.add(done) = *from.add(at + done) ^ flip;
-                done += 1;
-            }
+        // SAFETY: the caller's.
+        unsafe { lay_run::<V>(isa, &self.input, [row, at], len, flip(self.step.codes), to) }
+    }
+
+    /// Whether windows are the positions of the map.
+    pub fn is_point(&self) -> bool {
+        self.is_point
+    }
+}
+
+/// Lays out `len` codes of a row from a place on, 16 at a time, as numbers from 0 to 255.
+///
+/// # Safety
+///
+/// The row must have them, and `to` be writable for `len + SLACK` elements.
+#[inline(always)]
+pub unsafe fn lay_run<V: CodeVector>(
+    isa: V::Isa,
+    map: &CodeSource<'_>,
+    [row, at]: [usize; 2],
+    len: usize,
+    flip: u8,
+    to: *mut u8,
+) {
+    let from = map.row(row);
+    let end = map.row_len();
+    let mut done = 0;
+    // SAFETY: 16 codes are read only where the row has them.
+    unsafe {
+        while done < len && at + done + 16 <= end {
+            V::copy(isa, from.add(at + done), flip, to.add(done));
+            done += 16;
+        }
+        while done < len {
+            *to.add(done) = *from.add(at + done) ^ flip;
+            done += 1;
         }
     }
 }
 
+/// # Safety
+///
+/// `to` must be writable for `len` elements.
 #[inline(always)]
-unsafe fn fill(to: *mut u8, value: u8, len: usize) {
+pub unsafe fn fill(to: *mut u8, value: u8, len: usize) {
     for i in 0..len {
         // SAFETY: the caller's.
         unsafe { *to.add(i) = value };
