@@ -47,6 +47,9 @@ pub trait DotVector: Copy {
     /// `from` must be readable for 4 elements.
     unsafe fn quad(isa: Self::Isa, from: *const u8) -> Self::Quads;
 
+    /// Asks for the weights there, which are not read soon, to come nearer.
+    fn prefetch(isa: Self::Isa, at: *const u8);
+
     /// self + the sum of the products of each quad of numbers and weights
     fn add_products(self, numbers: Self::Quads, weights: Self::Quads) -> Self;
 

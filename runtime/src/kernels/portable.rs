@@ -12,7 +12,7 @@ mod cast;
 mod channels;
 mod compare;
 mod conv_transpose;
-mod copy;
+pub(super) mod copy;
 mod dequantize;
 mod fast;
 mod fill;

@@ -8,7 +8,7 @@ use super::generic::softmax::Row;
 use super::portable;
 use super::vector::Vector;
 use crate::memory::Memory;
-use crate::steps::{Quantize, Softmax};
+use crate::steps::{Copy, Quantize, Softmax};
 
 macro_rules! kernels {
     ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
@@ -45,6 +45,12 @@ use wholes;
 #[inline(always)]
 fn softmax<V: Vector>(isa: V::Isa, memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
     portable::softmax::run(memory, step, |row| V::apart(isa, Row::<V> { isa, row }))
+}
+
+/// The portable loops of copies, in the vectors of whoever inlines them.
+#[inline(always)]
+fn copy<I>(_: I, memory: &mut Memory<'_>, step: &Copy) -> Option<()> {
+    portable::copy::run::<u8>(memory, step)
 }
 
 /// The portable loops of quantisation, in the vectors of whoever inlines them.

@@ -4,7 +4,7 @@ use super::Kernel;
 use super::Layout::{self, Pairs, Panels, RowMajor};
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
-use crate::Element::{F32, I8};
+use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
 
@@ -32,6 +32,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::matmul_f32",          MatMul,        [6, 16], RowMajor,         any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
     row("x86_64::avx2::quantize_f32",        Quantize,      [1, 8],  RowMajor,         any,          |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     row("x86_64::avx2::softmax_f32",         Softmax,       [1, 8],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX2, s)),
+    Kernel { element: U8, ..row("x86_64::avx2::copy_b1", Copy, [1, 1], RowMajor, any, elementwise) },
     codes("x86_64::avx2::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
     codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx2::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),

@@ -4,7 +4,7 @@ use super::Kernel;
 use super::Layout::{self, Dots, Pairs, Panels, RowMajor};
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
-use crate::Element::{F32, I8};
+use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
 
@@ -31,6 +31,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::matmul_f32",          MatMul,        [6, 32], RowMajor,         any,          |s, _| cost::gemm(Unit::AVX512, [6, 32], s)),
     row("x86_64::avx512::quantize_f32",        Quantize,      [1, 16],  RowMajor,         any,          |s, _| 2.0 * cost::elementwise(Unit::AVX512, s)),
     row("x86_64::avx512::softmax_f32",         Softmax,       [1, 16],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX512, s)),
+    Kernel { element: U8, ..row("x86_64::avx512::copy_b1", Copy, [1, 1], RowMajor, any, elementwise) },
     codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  few_rows,  |s, _| cost::dots([12, 32], s)),
     codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),

@@ -21,7 +21,9 @@ pub fn copy_b8(memory: &mut Memory<'_>, step: &Copy) {
     told(run::<i64>(memory, step));
 }
 
-pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Copy) -> Option<()> {
+/// See [`copy_b1`].
+#[inline(always)]
+pub fn run<T: Plain>(memory: &mut Memory<'_>, step: &Copy) -> Option<()> {
     if step.shape.contains(&0) {
         return Some(());
     }
@@ -33,11 +35,26 @@ pub(super) fn run<T: Plain>(memory: &mut Memory<'_>, step: &Copy) -> Option<()> 
     }
     let (operands, result) = access::result::<T>(memory, reach.first::<T>(step.output)?, reach.len)?;
     let input = walk.view::<T>(0, &operands, step.input)?;
+    if let ([1, 1, 1, 1, len, 3], [.., 1, plane], [.., 3, 1]) =
+        (step.shape, step.input_strides, step.output_strides)
+    {
+        let plane = |at: isize| input.row(plane.checked_mul(at)?, len);
+        interleave(result.get_mut(reach.origin..)?, [plane(0)?, plane(1)?, plane(2)?]);
+        return Some(());
+    }
     for [from, to] in walk.rows() {
         let start = reach.origin.checked_add_signed(to)?;
         copy_row(result, start, (input, from), walk.row_len(), walk.row_strides())?;
     }
     Some(())
+}
+
+/// Three planes, as of a picture, one element of each after the other.
+#[inline(always)]
+fn interleave<T: Plain>(to: &mut [T], [a, b, c]: [&[T]; 3]) {
+    for (((to, &a), &b), &c) in to.as_chunks_mut().0.iter_mut().zip(a).zip(b).zip(c) {
+        *to = [a, b, c];
+    }
 }
 
 /// One row from an offset of the view to an index of the result.
@@ -94,6 +111,18 @@ mod tests {
         let step = Copy { input, output, shape, input_strides: strides, output_strides };
         let result: Vec<i32> = rig.run(output, 8, |memory| run::<i32>(memory, &step));
         assert_eq!(result, [0, 10, 1, 11, 2, 12, 3, 13]);
+    }
+
+    #[test]
+    fn planes_of_a_picture_are_interleaved() {
+        let mut rig = Rig::new();
+        let planes: Vec<u8> = (0..3 * 77).map(|i| i as u8).collect();
+        let (input, output) = (rig.put(&planes), rig.room::<u8>(planes.len()));
+        let (shape, input_strides) = ([1, 1, 1, 1, 77, 3], [231, 231, 231, 77, 1, 77]);
+        let step = Copy { input, output, shape, input_strides, output_strides: [231, 231, 231, 231, 3, 1] };
+        let result: Vec<u8> = rig.run(output, planes.len(), |memory| run::<u8>(memory, &step));
+        let expect = (0..planes.len()).map(|i| planes[i % 3 * 77 + i / 3]);
+        assert_eq!(result, expect.collect::<Vec<u8>>());
     }
 
     #[test]

@@ -5,14 +5,15 @@ mod vector;
 
 pub use super::detect::Avx2;
 
-use super::{kernels, quantize, softmax, wholes};
+use super::{copy, kernels, quantize, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Depthwise, GlobalPool, MatMul, PlanarConv2d,
-    Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise, Softmax,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, MatMul,
+    PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
+    Softmax,
 };
 use codes::I32x8;
 use core::ops::Range;
@@ -88,6 +89,9 @@ wholes! {
 
     /// To 8-bit codes.
     quantize_f32: Quantize = quantize::<Avx2>;
+
+    /// Copies between strided views of elements of 1 byte; the planes of a picture in vectors.
+    copy_b1: Copy = copy::<Avx2>;
 
     /// Softmax along an axis; of rows in vectors.
     softmax_f32: Softmax = softmax::<F32x8>;

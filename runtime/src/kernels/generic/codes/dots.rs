@@ -36,6 +36,9 @@ const WORDS: usize = 2;
 /// Heights of tiles, the greatest first.
 const HEIGHTS: [usize; 7] = [12, 10, 8, 6, 4, 2, 1];
 
+/// How far ahead the weights of single positions are asked for, which come from memory once and are not read again.
+const AHEAD: usize = 2048;
+
 /// What a tile costs besides its positions, in positions.
 const TILE: usize = 1;
 
@@ -380,6 +383,9 @@ impl<V: DotVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> {
                                 }
                             }
                             for w in 0..W {
+                                if M == 1 {
+                                    V::prefetch(isa, columns[w].wrapping_add(AHEAD));
+                                }
                                 columns[w] = columns[w].add(bytes);
                             }
                         }

@@ -24,6 +24,8 @@ pub struct Limits {
     least: __m512i,
     most: __m512i,
     flip: __m512i,
+    /// Whether nothing is left to clamp once numbers are bytes, nor to flip.
+    all: bool,
 }
 
 impl Limits {
@@ -34,8 +36,11 @@ impl Limits {
         unsafe {
             let low = _mm512_adds_epi16(_mm512_packs_epi32(a.0, b.0), self.zero);
             let high = _mm512_adds_epi16(_mm512_packs_epi32(c.0, d.0), self.zero);
-            let least = _mm512_max_epu8(_mm512_packus_epi16(low, high), self.least);
-            let codes = _mm512_xor_si512(_mm512_min_epu8(least, self.most), self.flip);
+            let mut codes = _mm512_packus_epi16(low, high);
+            if !self.all {
+                let least = _mm512_max_epu8(codes, self.least);
+                codes = _mm512_xor_si512(_mm512_min_epu8(least, self.most), self.flip);
+            }
             // Each 128-bit lane holds four codes of each vector.
             let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
             _mm512_permutexvar_epi32(order, codes)
@@ -86,6 +91,12 @@ impl DotVector for I32x16 {
     }
 
     #[inline(always)]
+    fn prefetch(_: Avx512, at: *const u8) {
+        // SAFETY: a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn add_products(self, numbers: U8x64, weights: U8x64) -> Self {
         // SAFETY: `self` proves AVX-512.
         Self(unsafe { _mm512_dpbusd_epi32(self.0, numbers.0, weights.0) })
@@ -101,6 +112,7 @@ impl DotVector for I32x16 {
                 least: _mm512_set1_epi8(byte(bounds.range[0])),
                 most: _mm512_set1_epi8(byte(bounds.range[1])),
                 flip: _mm512_set1_epi8(byte(bounds.flip)),
+                all: bounds.range == [0, 255] && bounds.flip == 0,
             }
         }
     }
@@ -205,6 +217,11 @@ impl DotVector for Half {
     unsafe fn quad(_: Avx512, from: *const u8) -> U8x32 {
         // SAFETY: the token proves AVX-512, and the caller vouches for 4 elements.
         U8x32(unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) })
+    }
+
+    #[inline(always)]
+    fn prefetch(isa: Avx512, at: *const u8) {
+        I32x16::prefetch(isa, at);
     }
 
     #[inline(always)]
