@@ -1,5 +1,6 @@
 //! A sum or a product of codes: `Q(f(DQ(a) + DQ(b))) → int8 add(a, b)`, the same for a product; `f` is a clamp
-//! or nothing.
+//! or nothing. What depends on one value alone is a table: `int8 mul(a, table(a)) → table'(a)`, as hard-swish is
+//! where it is spelled with its hard-sigmoid quantised in between.
 
 use super::{Codes, Stop};
 use crate::graph::NodeId;
@@ -34,6 +35,9 @@ impl Codes<'_> {
         if !fits || shapes[0] != shapes[2] {
             return Err(self.refused(value, "its operands are broadcast"));
         }
-        Ok(self.graph.add_like(value, op, &[first.0, second.0])?)
+        match self.of_one(value, &op, [first.0, second.0])? {
+            Some(table) => Ok(table),
+            None => Ok(self.graph.add_like(value, op, &[first.0, second.0])?),
+        }
     }
 }

@@ -6,10 +6,12 @@ use super::{Codes, Stop, dequantized};
 use crate::error::Fault;
 use crate::graph::NodeId;
 use crate::ops::Op;
+use crate::ops::Operator;
 use crate::ops::lookup::Lookup;
 use crate::ops::quantization::{FixedPoint, Quantization, Requantize, Rounding};
+use crate::ops::quantized_binary::QuantizedBinary;
 use crate::reference::{Array, Data};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor, TensorType};
 
 impl Codes<'_> {
     /// The table of a value that is a function of one dequantised value.
@@ -51,6 +53,37 @@ impl Codes<'_> {
         });
         let table = table.collect();
         Ok(self.lookup(value, codes, table, to, "requantize".into())?)
+    }
+
+    /// The table of a sum or product of two functions of the same codes; a function is a table or nothing.
+    pub(super) fn of_one(
+        &mut self,
+        value: NodeId,
+        op: &QuantizedBinary,
+        operands: [NodeId; 2],
+    ) -> Result<Option<NodeId>, Fault> {
+        let [(codes, a), (other, b)] = operands.map(|operand| self.function(operand));
+        if codes != other {
+            return Ok(None);
+        }
+        let [(a, of_a), (b, of_b)] = [a, b];
+        let ty = TensorType::new(op.output.to.dtype, [256]);
+        let table = op.eval(&[&a, &b], &ty).ints().to_vec();
+        let name = if op.product { "mul" } else { "add" };
+        self.lookup(value, codes, table, op.output, format!("{name}({of_a}, {of_b})")).map(Some)
+    }
+
+    /// Codes that others are a function of, its values for all of them, and its name.
+    fn function(&self, codes: NodeId) -> (NodeId, (Array, String)) {
+        if let Op::Lookup(op) = self.graph.op(codes)
+            && let [codes, table] = self.graph.operands(codes)[..]
+            && let Some(table) = self.graph.tensor(table)
+        {
+            return (codes, (Array::from(table), op.function.clone()));
+        }
+        let dtype = self.graph.ty(codes).dtype;
+        let least = if dtype == DType::I8 { -128 } else { 0 };
+        (codes, (Array::int(dtype, [256], (least..least + 256).collect()), "x".into()))
     }
 
     fn lookup(
