@@ -3,12 +3,15 @@
 pub mod avx2;
 pub mod avx512;
 mod detect;
+mod lookup;
 
+use self::detect::{Avx2, Avx512, Vbmi};
 use super::generic::softmax::Row;
 use super::portable;
 use super::vector::Vector;
 use crate::memory::Memory;
-use crate::steps::{Copy, Quantize, Softmax};
+use crate::steps::{Copy, Lookup, Quantize, QuantizedPool2d, Softmax};
+use core::ops::Range;
 
 macro_rules! kernels {
     ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
@@ -45,6 +48,26 @@ use wholes;
 #[inline(always)]
 fn softmax<V: Vector>(isa: V::Isa, memory: &mut Memory<'_>, step: &Softmax) -> Option<()> {
     portable::softmax::run(memory, step, |row| V::apart(isa, Row::<V> { isa, row }))
+}
+
+/// Functions of a code; by what comes with some of the CPUs that have AVX-512, where it is there.
+#[inline(always)]
+fn lookup(cpu: Avx512, memory: &Memory<'_>, step: &Lookup, rows: Range<usize>) -> Option<()> {
+    match Vbmi::detect() {
+        Some(vbmi) => lookup::run_vbmi(vbmi, memory, step, rows),
+        None => lookup::run(cpu.into(), memory, step, rows),
+    }
+}
+
+/// Pooling of codes, `LANES` channels at a time in the vectors of whoever inlines it.
+#[inline(always)]
+fn pool_of_codes<I, const LANES: usize>(
+    _: I,
+    memory: &Memory<'_>,
+    step: &QuantizedPool2d,
+    rows: Range<usize>,
+) -> Option<()> {
+    portable::pool_of_codes::<LANES>(memory, step, rows)
 }
 
 /// The portable loops of copies, in the vectors of whoever inlines them.

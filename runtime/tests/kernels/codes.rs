@@ -3,7 +3,10 @@
 
 use crate::{Kernel, kernels};
 use mobilec_runtime::Arena;
-use mobilec_runtime::steps::{Codes, Map, Place, QuantizedConv2d, QuantizedDepthwise, Requantize, Rounding};
+use mobilec_runtime::steps::{
+    Codes, Lookup, Map, Place, Pooling, QuantizedConv2d, QuantizedDepthwise, QuantizedPool2d, Requantize,
+    Rounding,
+};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -490,6 +493,69 @@ proptest! {
                 requantize: to,
             };
             check(&layer, &constants, &blob, kernel, step, &expected);
+        }
+    }
+
+    #[test]
+    fn functions_of_codes(layer in layers(true)) {
+        let layer = Layer { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2], n: layer.channels, ..layer };
+        let mut draw = Draw(layer.seed ^ 0x5eed);
+        let values: Vec<u8> = (0..256).map(|_| draw.below(256) as u8).collect();
+        let constants = Constants::new(&layer, true);
+        let expected: Vec<u8> = constants.input.iter().map(|&code| values[usize::from(code)]).collect();
+        let mut blob = Blob::default();
+        let table = blob.push(values.into_iter().map(|value| [value]));
+        for kernel in kernels!(lookup_q8, lookup_q8) {
+            check(&layer, &constants, &blob, &kernel, |input, output| Lookup { input, output, table }, &expected);
+        }
+    }
+
+    #[test]
+    fn pools_of_codes(layer in layers(true), max in any::<bool>()) {
+        let mut layer = Layer { pad: [0; 2], n: layer.channels, ..layer };
+        if max || layer.to.rounding == Rounding::Tflite {
+            layer.to.codes = layer.codes;
+            layer.to.range = if layer.codes.signed { [-100, 90] } else { [3, 250] };
+        }
+        let constants = Constants::new(&layer, true);
+        let [_, width] = layer.input();
+        let ratio = 1.0 / (1 + layer.seed % 7) as f32;
+        let mut expected = Vec::new();
+        for (y, x, c) in (0..layer.output[0])
+            .flat_map(|y| (0..layer.output[1]).map(move |x| (y, x)))
+            .flat_map(|(y, x)| (0..layer.n).map(move |c| (y, x, c)))
+        {
+            let code = |tap: usize| {
+                let (ky, kx) = (tap / layer.kernel[1], tap % layer.kernel[1]);
+                let row = y * layer.stride[0] + ky * layer.dilation[0];
+                let column = x * layer.stride[1] + kx * layer.dilation[1];
+                let byte = constants.input[(row * width + column) * layer.channels + c];
+                if layer.codes.signed { i64::from(byte as i8) } else { i64::from(byte) }
+            };
+            let codes: Vec<i64> = (0..layer.taps()).map(code).collect();
+            let (sum, count) = (codes.iter().sum::<i64>(), codes.len() as i64);
+            let zeros = count * i64::from(layer.codes.zero_point);
+            let value = match layer.to.rounding {
+                _ if max => codes.into_iter().max().unwrap_or(0),
+                Rounding::Onnx => {
+                    let steps = (sum - zeros) as f32 * (ratio / count as f32);
+                    steps.round_ties_even() as i64 + i64::from(layer.to.codes.zero_point)
+                }
+                // Halves away from zero.
+                Rounding::Tflite => (2 * sum.abs() + count) / (2 * count) * sum.signum(),
+            };
+            let [lo, hi] = layer.to.range.map(i64::from);
+            expected.push(value.clamp(lo, hi) as u8);
+        }
+        let Layer { kernel: size, stride, dilation, codes, to, .. } = layer;
+        let pooling = if max { Pooling::Max } else { Pooling::Average };
+        let step = |input, output| QuantizedPool2d {
+            input, output, kernel: size, stride, dilation, pad: [0; 4], pooling, ratio, codes, requantize: to,
+        };
+        let mut blob = Blob::default();
+        blob.words(&[0]);
+        for kernel in kernels!(pool2d_q8, pool2d_q8) {
+            check(&layer, &constants, &blob, &kernel, step, &expected);
         }
     }
 }

@@ -36,6 +36,8 @@ pub const KERNELS: &[Kernel] = &[
     codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
+    codes("x86_64::avx512::lookup_q8",          Lookup,             [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),
+    codes("x86_64::avx512::pool2d_q8",          QuantizedPool2d,    [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),
 ];
 
 const fn row(

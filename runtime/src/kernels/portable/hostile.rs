@@ -381,7 +381,7 @@ fn codes() {
             requantize: draw.requantize(),
         }
     };
-    check(pool, |memory, step| quantized::pool::run(memory, step, 0..step.output.height.min(4)));
+    check(pool, |memory, step| quantized::pool::run::<8>(memory, step, 0..step.output.height.min(4)));
     let lookup = |draw: &mut Draw| {
         let input = draw.map();
         Lookup { input, output: draw.map_like(input), table: draw.pick([0, 8, 16, 600]) }

@@ -18,7 +18,11 @@ pub(in crate::kernels) use combine::run as combine_one_by_one;
 pub use conv2d::conv2d_q8;
 pub use depthwise::dwconv2d_q8;
 pub use lookup::lookup_q8;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::kernels) use lookup::maps as lookup_maps;
 pub use pool::pool2d_q8;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::kernels) use pool::run as pool_of_codes;
 pub use softmax::softmax_q8;
 
 /// An integer weight as it is stored.

@@ -5,15 +5,15 @@ mod vector;
 
 pub use super::detect::Avx2;
 
-use super::{copy, kernels, quantize, softmax, wholes};
+use super::{copy, kernels, lookup, pool_of_codes, quantize, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, MatMul,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, Lookup, MatMul,
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
-    Softmax,
+    QuantizedPool2d, Softmax,
 };
 use codes::I32x8;
 use core::ops::Range;
@@ -79,6 +79,12 @@ kernels! {
 
     /// Sums and products of codes by the rule of ONNX.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+
+    /// Functions of a code from a table.
+    lookup_q8: Lookup = lookup::run;
+
+    /// Pooling of codes, 32 channels at a time.
+    pool2d_q8: QuantizedPool2d = pool_of_codes::<Avx2, 32>;
 }
 
 wholes! {

@@ -6,15 +6,15 @@ mod vector;
 pub use super::detect::Avx512;
 
 use super::avx2::codes::I32x8;
-use super::{copy, kernels, quantize, softmax, wholes};
+use super::{copy, kernels, lookup, pool_of_codes, quantize, softmax, wholes};
 use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
 use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
 use crate::steps::{
-    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, MatMul,
+    Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, Lookup, MatMul,
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
-    Softmax,
+    QuantizedPool2d, Softmax,
 };
 use codes::{Half, I32x16};
 use core::ops::Range;
@@ -80,6 +80,12 @@ kernels! {
 
     /// As AVX2's, 256 bits at a time.
     combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+
+    /// Functions of a code from a table.
+    lookup_q8: Lookup = lookup;
+
+    /// Pooling of codes, 64 channels at a time.
+    pool2d_q8: QuantizedPool2d = pool_of_codes::<Avx512, 64>;
 }
 
 wholes! {

@@ -37,6 +37,12 @@ token! {
     Avx512, ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx2", "fma"], has_avx512
 }
 
+token! {
+    /// Proof that the CPU has AVX-512F, BW and VBMI and that the operating system saves their registers: Intel's
+    /// servers since Ice Lake, AMD's CPUs since Zen 4.
+    Vbmi, ["avx512f", "avx512bw", "avx512vbmi"], has_vbmi
+}
+
 impl From<Avx512> for Avx2 {
     fn from(_: Avx512) -> Self {
         Self(())
@@ -74,6 +80,11 @@ fn has_avx512() -> bool {
         leaf.ebx & (F | DQ | BW | VL) == F | DQ | BW | VL && leaf.ecx & VNNI != 0
     };
     has_avx2() && features() && saves(0b1110_0110)
+}
+
+fn has_vbmi() -> bool {
+    const VBMI: u32 = 1 << 1;
+    has_avx512() && __cpuid_count(7, 0).ecx & VBMI != 0
 }
 
 fn has_fma() -> bool {

@@ -13,10 +13,7 @@ pub fn lookup_q8(memory: &mut Memory<'_>, step: &Lookup, rows: Range<usize>) {
 }
 
 pub(in crate::kernels) fn run(memory: &Memory<'_>, step: &Lookup, rows: Range<usize>) -> Option<()> {
-    same_shape([&step.input, &step.output])?;
-    let table: &[u8; 256] = weights(memory, step.table, 256)?.try_into().ok()?;
-    let (input, output) =
-        (CodeSource::new(memory, &step.input)?, CodeSink::new(memory, &step.output, &rows)?);
+    let (table, input, output) = maps(memory, step, &rows)?;
     for y in rows {
         for at in 0..input.row_len() {
             // SAFETY: the element is in both maps.
@@ -24,4 +21,16 @@ pub(in crate::kernels) fn run(memory: &Memory<'_>, step: &Lookup, rows: Range<us
         }
     }
     Some(())
+}
+
+/// The table and the maps, when all of them lie inside the memory.
+#[inline(always)]
+pub(in crate::kernels) fn maps<'m>(
+    memory: &'m Memory<'_>,
+    step: &Lookup,
+    rows: &Range<usize>,
+) -> Option<(&'m [u8; 256], CodeSource<'m>, CodeSink<'m>)> {
+    same_shape([&step.input, &step.output])?;
+    let table = weights(memory, step.table, 256)?.try_into().ok()?;
+    Some((table, CodeSource::new(memory, &step.input)?, CodeSink::new(memory, &step.output, rows)?))
 }

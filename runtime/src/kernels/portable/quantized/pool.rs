@@ -1,4 +1,4 @@
-//! Pooling of codes over windows, eight channels at a time.
+//! Pooling of codes over windows, several channels at a time.
 
 use crate::kernels::generic::requantize::{Requantizer, flip, limits};
 use crate::kernels::generic::window::Axis;
@@ -8,16 +8,19 @@ use crate::memory::Memory;
 use crate::steps::{Pooling, QuantizedPool2d, Rounding};
 use core::ops::Range;
 
-/// Channels at a time.
-const LANES: usize = 8;
-
 /// See [`QuantizedPool2d`].
 #[inline(never)]
 pub fn pool2d_q8(memory: &mut Memory<'_>, step: &QuantizedPool2d, rows: Range<usize>) {
-    told(run(memory, step, rows));
+    told(run::<8>(memory, step, rows));
 }
 
-pub(in crate::kernels) fn run(memory: &Memory<'_>, step: &QuantizedPool2d, rows: Range<usize>) -> Option<()> {
+/// See [`pool2d_q8`]; `LANES` channels at a time, in the vectors of whoever inlines it.
+#[inline(always)]
+pub(in crate::kernels) fn run<const LANES: usize>(
+    memory: &Memory<'_>,
+    step: &QuantizedPool2d,
+    rows: Range<usize>,
+) -> Option<()> {
     let QuantizedPool2d { input, output, kernel, stride, dilation, pad, .. } = step;
     if input.channels != output.channels {
         return None;
