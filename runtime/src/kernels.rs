@@ -13,6 +13,8 @@ mod code_vector;
 #[cfg(target_arch = "x86_64")]
 mod dot_vector;
 mod generic;
+#[cfg(target_arch = "x86_64")]
+mod step_vector;
 mod vector;
 mod view;
 

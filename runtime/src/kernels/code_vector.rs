@@ -156,24 +156,4 @@ pub trait CodeVector: Copy {
     ///
     /// Each place must be writable for 16 elements.
     unsafe fn store_two(steps: [[Self; 2]; 2], limits: Self::Limits, to: [*mut u8; 2]);
-
-    /// Eight codes less a zero point, times a factor, in single precision; as words.
-    ///
-    /// # Safety
-    ///
-    /// `from` must be readable for 8 elements.
-    unsafe fn steps(isa: Self::Isa, from: *const u8, flip: u8, zero: i32, factor: f32) -> Self;
-
-    /// self + b, of words in single precision.
-    fn add_steps(self, b: Self) -> Self;
-
-    /// self · b, of words in single precision.
-    fn multiply_steps(self, b: Self) -> Self;
-
-    /// Stores the codes of eight numbers of steps in single precision.
-    ///
-    /// # Safety
-    ///
-    /// `to` must be writable for 8 elements.
-    unsafe fn store_steps(self, bounds: &Bounds, to: *mut u8);
 }

@@ -4,8 +4,8 @@
 use crate::{Kernel, kernels};
 use mobilec_runtime::Arena;
 use mobilec_runtime::steps::{
-    Codes, Lookup, Map, Place, Pooling, QuantizedConv2d, QuantizedDepthwise, QuantizedPool2d, Requantize,
-    Rounding,
+    Codes, Lookup, Map, Place, Pooling, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
+    QuantizedPool2d, Requantize, Rounding,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -555,6 +555,41 @@ proptest! {
         let mut blob = Blob::default();
         blob.words(&[0]);
         for kernel in kernels!(pool2d_q8, pool2d_q8) {
+            check(&layer, &constants, &blob, &kernel, step, &expected);
+        }
+    }
+
+    #[test]
+    fn sums_and_products_of_codes(layer in layers(true), other in codes(), product in any::<bool>(), each in any::<bool>()) {
+        let mut layer = Layer { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2], n: layer.channels, ..layer };
+        // The other rule has another test: the fast kernels leave it to the portable one.
+        layer.to.rounding = Rounding::Onnx;
+        let constants = Constants::new(&layer, true);
+        let [height, width] = layer.input();
+        let mut draw = Draw(layer.seed ^ 0x5eed);
+        let b: Vec<u8> =
+            (0..if each { height * width } else { 1 } * layer.n).map(|_| draw.below(256) as u8).collect();
+        let factors = [0, 1].map(|_| (1 + draw.below(1 << 20)) as f32 / (if product { 1 << 27 } else { 1 << 19 }) as f32);
+        let number = |byte: u8, codes: Codes| {
+            (if codes.signed { i32::from(byte as i8) } else { i32::from(byte) }) - codes.zero_point
+        };
+        let code = |(at, &a): (usize, &u8)| {
+            let [x, y] = [number(a, layer.codes), number(b[at % b.len()], other)].map(|x| x as f32);
+            let steps = if product { x * y * factors[0] } else { x * factors[0] + y * factors[1] };
+            let [lo, hi] = layer.to.range.map(i64::from);
+            (steps.round_ties_even() as i64 + i64::from(layer.to.codes.zero_point)).clamp(lo, hi) as u8
+        };
+        let expected: Vec<u8> = constants.input.iter().enumerate().map(code).collect();
+        let mut blob = Blob::default();
+        let place = Place::Weights(blob.push(b.iter().map(|&byte| [byte])));
+        let [b_height, b_width] = if each { [height, width] } else { [1, 1] };
+        let b = Map { place, height: b_height, width: b_width, channels: layer.n, rows: b_height };
+        let multipliers = blob.words(&[factors[0], factors[1], 0.0].map(|factor| factor.to_bits().cast_signed()));
+        for kernel in kernels!(combine_q8, combine_q8) {
+            let step = |a, output| QuantizedCombine {
+                a, b, output, product, multipliers, shifts: multipliers, a_codes: layer.codes, b_codes: other,
+                requantize: layer.to,
+            };
             check(&layer, &constants, &blob, &kernel, step, &expected);
         }
     }

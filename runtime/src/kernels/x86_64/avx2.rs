@@ -15,7 +15,7 @@ use crate::steps::{
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
     QuantizedPool2d, Softmax,
 };
-use codes::I32x8;
+use codes::{I32x8, Steps};
 use core::ops::Range;
 use vector::F32x8;
 
@@ -78,7 +78,7 @@ kernels! {
     dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5>;
 
     /// Sums and products of codes by the rule of ONNX.
-    combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+    combine_q8: QuantizedCombine = of_codes::combine::run::<Steps>;
 
     /// Functions of a code from a table.
     lookup_q8: Lookup = lookup::run;

@@ -16,7 +16,7 @@ use crate::steps::{
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
     QuantizedPool2d, Softmax,
 };
-use codes::{Half, I32x16};
+use codes::{Half, I32x16, Steps};
 use core::ops::Range;
 use vector::F32x16;
 
@@ -78,8 +78,8 @@ kernels! {
     /// As AVX2's, 256 bits at a time.
     dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5>;
 
-    /// As AVX2's, 256 bits at a time.
-    combine_q8: QuantizedCombine = of_codes::combine::run::<I32x8>;
+    /// Sums and products of codes by the rule of ONNX.
+    combine_q8: QuantizedCombine = of_codes::combine::run::<Steps>;
 
     /// Functions of a code from a table.
     lookup_q8: Lookup = lookup;

@@ -1,21 +1,29 @@
-//! Sums and products of codes by the rule of ONNX, eight at a time; what is left over goes through a buffer.
+//! Sums and products of codes by the rule of ONNX, four vectors of any width at a time.
+//!
+//! Codes of one value a channel are repeated in a buffer, so that rows are passed over in long runs whatever the
+//! number of channels; what is left over goes through a buffer too. Bound by vector instructions: 10 of them for 16
+//! codes of both operands and their result.
 
 use super::end::bounds;
-use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::generic::requantize::{Requantizer, flip, limits};
 use crate::kernels::portable::combine_one_by_one as one_by_one;
+use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
 use crate::kernels::view::{CodeSink, CodeSource, same_shape};
 use crate::memory::Memory;
 use crate::steps::{Codes, QuantizedCombine, Rounding};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Codes at a time.
-const LANES: usize = 8;
+/// Codes that are repeated.
+const REPEATED: usize = 4096;
+
+/// The most codes at a time.
+const MOST: usize = 64;
 
 /// See [`QuantizedCombine`]. By the rule of TensorFlow Lite it is computed one by one.
 #[inline(always)]
-pub fn run<V: CodeVector>(
+pub fn run<V: StepVector>(
     isa: V::Isa,
     memory: &Memory<'_>,
     step: &QuantizedCombine,
@@ -27,101 +35,132 @@ pub fn run<V: CodeVector>(
     same_shape([&step.a, &step.output])?;
     let each = same_shape([&step.a, &step.b]).is_some();
     let one = (step.b.height, step.b.width, step.b.channels) == (1, 1, step.a.channels);
-    let scalar = Requantizer::new(memory, &step.requantize, [step.multipliers, step.shifts], 3)?;
-    if !each && !one {
+    if !each && !one || 4 * V::LANES > MOST {
         return None;
     }
+    let scalar = Requantizer::new(memory, &step.requantize, [step.multipliers, step.shifts], 3)?;
     let factor = |at: usize| f32::from_bits(scalar.multipliers.get(at).map_or(0, |m| m.cast_unsigned()));
     let side = |codes: Codes, factor: f32| Side {
         flip: flip(codes),
         zero: codes.zero_point.wrapping_sub(limits(codes)[0]),
-        factor,
+        factor: if step.product { 1.0 } else { factor },
     };
-    let pair = Pair {
-        product: step.product.then_some(factor(0)),
-        a: side(step.a_codes, if step.product { 1.0 } else { factor(0) }),
-        b: side(step.b_codes, if step.product { 1.0 } else { factor(1) }),
-        bounds: bounds(&scalar, &step.requantize)?,
+    let pair = Pair::<V> {
+        isa,
+        product: step.product,
+        factor: factor(0),
+        a: side(step.a_codes, factor(0)),
+        b: side(step.b_codes, factor(1)),
+        limits: V::limits(isa, &bounds(&scalar, &step.requantize)?),
     };
     let (a, b) = (CodeSource::new(memory, &step.a)?, CodeSource::new(memory, &step.b)?);
     let output = CodeSink::new(memory, &step.output, &rows)?;
-    let channels = step.a.channels;
+    let (channels, width) = (step.a.channels, step.a.width);
+    let mut repeated = [MaybeUninit::<u8>::uninit(); REPEATED];
+    let repeated = repeated.as_mut_ptr().cast::<u8>();
+    // Positions of a run.
+    let most = if each { width } else { (REPEATED / channels.max(1)).clamp(1, width.max(1)) };
+    let is_repeated = !each && most > 1;
+    if is_repeated {
+        for at in 0..most {
+            // SAFETY: `b` has as many channels, and the buffer room for `most` times as many.
+            unsafe { b.row(0).copy_to_nonoverlapping(repeated.add(at * channels), channels) };
+        }
+    }
     for y in rows {
-        let (a, b, to) = (a.row(y), b.row(if each { y } else { 0 }), output.row(y));
-        let (pieces, len) = if each { (1, step.a.width * channels) } else { (step.a.width, channels) };
-        for piece in 0..pieces {
+        let mut x = 0;
+        while x < width {
+            let count = most.min(width - x);
+            let b = if is_repeated { repeated.cast_const() } else { b.row(if each { y } else { 0 }) };
             // SAFETY: the elements are in all maps.
-            let (a, to) = unsafe { (a.add(piece * len), to.add(piece * len)) };
-            V::apart(isa, Line::<V> { pair: &pair, isa, a, b, to, len });
+            let (a, to) = unsafe { (a.row(y).add(x * channels), output.row(y).add(x * channels)) };
+            V::apart(isa, Line { pair: &pair, a, b, to, len: count * channels });
+            x += count;
         }
     }
     Some(())
 }
 
 /// How the codes of one operand become steps.
+#[derive(Clone, Copy)]
 struct Side {
     flip: u8,
     zero: i32,
     factor: f32,
 }
 
-struct Pair {
-    /// The factor of a product.
-    product: Option<f32>,
+#[derive(Clone, Copy)]
+struct Pair<V: StepVector> {
+    isa: V::Isa,
+    product: bool,
+    /// Of a product.
+    factor: f32,
     a: Side,
     b: Side,
-    bounds: Bounds,
+    limits: V::Limits,
 }
 
-struct Line<'a, V: CodeVector> {
-    pair: &'a Pair,
-    isa: V::Isa,
+struct Line<'a, V: StepVector> {
+    pair: &'a Pair<V>,
     a: *const u8,
     b: *const u8,
     to: *mut u8,
     len: usize,
 }
 
-impl<V: CodeVector> Task for Line<'_, V> {
+impl<V: StepVector> Task for Line<'_, V> {
     #[inline(always)]
     fn run(self) {
-        let Self { pair, isa, a, b, to, len } = self;
+        let Self { pair, a, b, to, len } = self;
+        let pair = *pair;
+        let step = 4 * V::LANES;
+        let whole = len / step * step;
         // SAFETY: whoever made the line vouches for `len` elements.
         unsafe {
-            for at in (0..len / LANES * LANES).step_by(LANES) {
-                pair.vector::<V>(isa, a.add(at), b.add(at), to.add(at));
+            if pair.product {
+                for at in (0..whole).step_by(step) {
+                    pair.vectors::<true>(a.add(at), b.add(at), to.add(at));
+                }
+            } else {
+                for at in (0..whole).step_by(step) {
+                    pair.vectors::<false>(a.add(at), b.add(at), to.add(at));
+                }
             }
-            let (done, left) = (len / LANES * LANES, len % LANES);
+            let left = len - whole;
             if left > 0 {
-                let mut buffers = [[0; LANES]; 3];
-                a.add(done).copy_to_nonoverlapping(buffers[0].as_mut_ptr(), left);
-                b.add(done).copy_to_nonoverlapping(buffers[1].as_mut_ptr(), left);
-                pair.vector::<V>(isa, buffers[0].as_ptr(), buffers[1].as_ptr(), buffers[2].as_mut_ptr());
-                buffers[2].as_ptr().copy_to_nonoverlapping(to.add(done), left);
+                let mut buffers = [[0; MOST]; 3];
+                a.add(whole).copy_to_nonoverlapping(buffers[0].as_mut_ptr(), left);
+                b.add(whole).copy_to_nonoverlapping(buffers[1].as_mut_ptr(), left);
+                let [a, b, result] = &mut buffers;
+                if pair.product {
+                    pair.vectors::<true>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
+                } else {
+                    pair.vectors::<false>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
+                }
+                result.as_ptr().copy_to_nonoverlapping(to.add(whole), left);
             }
         }
     }
 }
 
-impl Pair {
+impl<V: StepVector> Pair<V> {
     /// # Safety
     ///
-    /// Eight elements must be readable from each operand and writable to the result.
+    /// Four vectors of codes must be readable from each operand and writable to the result.
     #[inline(always)]
-    unsafe fn vector<V: CodeVector>(&self, isa: V::Isa, a: *const u8, b: *const u8, to: *mut u8) {
+    unsafe fn vectors<const PRODUCT: bool>(&self, a: *const u8, b: *const u8, to: *mut u8) {
+        let Self { isa, factor, a: first, b: second, limits, .. } = *self;
         // SAFETY: the caller's.
         unsafe {
-            let x = V::steps(isa, a, self.a.flip, self.a.zero, self.a.factor);
-            let y = V::steps(isa, b, self.b.flip, self.b.zero, self.b.factor);
-            match self.product {
+            let mut steps = [V::steps(isa, a, first.flip, first.zero, first.factor); 4];
+            for i in 0..4 {
+                let at = i * V::LANES;
+                let x = V::steps(isa, a.add(at), first.flip, first.zero, first.factor);
+                let y = V::steps(isa, b.add(at), second.flip, second.zero, second.factor);
                 // The product of two numbers below 2^8 is exact.
-                Some(factor) => {
-                    let factors = [factor.to_bits().cast_signed(); LANES];
-                    let factor = V::load(isa, factors.as_ptr());
-                    x.multiply_steps(y).multiply_steps(factor).store_steps(&self.bounds, to);
-                }
-                None => x.add_steps(y).store_steps(&self.bounds, to),
+                steps[i] = if PRODUCT { x.multiply(y).scale(factor) } else { x.add(y) };
             }
+            V::store(steps, limits, to);
         }
     }
 }

@@ -8,10 +8,13 @@ use crate::memory::Memory;
 use crate::steps::{Pooling, QuantizedPool2d, Rounding};
 use core::ops::Range;
 
+/// Channels at a time where vectors would be wider than what is left.
+const FEW: usize = 8;
+
 /// See [`QuantizedPool2d`].
 #[inline(never)]
 pub fn pool2d_q8(memory: &mut Memory<'_>, step: &QuantizedPool2d, rows: Range<usize>) {
-    told(run::<8>(memory, step, rows));
+    told(run::<FEW>(memory, step, rows));
 }
 
 /// See [`pool2d_q8`]; `LANES` channels at a time, in the vectors of whoever inlines it.
@@ -40,13 +43,11 @@ pub(in crate::kernels) fn run<const LANES: usize>(
             while channel < output.channels {
                 // SAFETY: the position is in the rows that the band was checked for.
                 unsafe {
-                    if output.channels - channel >= LANES {
-                        band.vector::<LANES>(y, x, channel);
-                        channel += LANES;
-                    } else {
-                        band.vector::<1>(y, x, channel);
-                        channel += 1;
-                    }
+                    channel += match output.channels - channel {
+                        left if left >= LANES => band.vector::<LANES>(y, x, channel),
+                        FEW.. => band.vector::<FEW>(y, x, channel),
+                        _ => band.vector::<1>(y, x, channel),
+                    };
                 }
             }
         }
@@ -63,11 +64,13 @@ struct Band<'m> {
 }
 
 impl Band<'_> {
+    /// `N` channels, as many as it returns.
+    ///
     /// # Safety
     ///
-    /// Position and `N` channels must be in the output.
+    /// Position and channels must be in the output.
     #[inline(always)]
-    unsafe fn vector<const N: usize>(&self, y: usize, x: usize, channel: usize) {
+    unsafe fn vector<const N: usize>(&self, y: usize, x: usize, channel: usize) -> usize {
         let [rows, columns] = self.axes;
         let c = self.step.input.channels;
         let max = self.step.pooling == Pooling::Max;
@@ -91,6 +94,7 @@ impl Band<'_> {
             // SAFETY: the caller's.
             unsafe { *self.output.row(y).add(x * c + channel + at) = byte };
         }
+        N
     }
 
     /// The byte of the largest number from 0 to 255.

@@ -2,6 +2,7 @@
 
 use super::Avx2;
 use crate::kernels::code_vector::{Bounds, CodeVector};
+use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
 use core::arch::x86_64::*;
 
@@ -44,22 +45,6 @@ impl Limits {
 unsafe fn splat(byte: u8) -> __m128i {
     // SAFETY: the caller's.
     unsafe { _mm_set1_epi8(byte.cast_signed()) }
-}
-
-/// The bytes of 16 numbers of steps.
-///
-/// # Safety
-///
-/// The CPU must have AVX2.
-#[inline(always)]
-unsafe fn bytes(steps: __m256i, bounds: &Bounds) -> __m128i {
-    // SAFETY: the caller's.
-    unsafe {
-        let numbers = _mm256_adds_epi16(steps, _mm256_set1_epi16(bounds.zero));
-        let (low, high) = (_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers));
-        let least = _mm_max_epu8(_mm_packus_epi16(low, high), splat(bounds.range[0]));
-        _mm_xor_si128(_mm_min_epu8(least, splat(bounds.range[1])), splat(bounds.flip))
-    }
 }
 
 /// Thirty-two 8-bit numbers or weights.
@@ -270,54 +255,68 @@ impl CodeVector for I32x8 {
             _mm_storeu_si128(to[1].cast(), _mm256_extracti128_si256::<1>(codes));
         }
     }
+}
+
+/// Eight numbers of steps. Made only from an [`Avx2`] token or from another one.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Steps(__m256);
+
+impl StepVector for Steps {
+    type Isa = Avx2;
+    type Limits = Limits;
+
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn apart(isa: Avx2, task: impl Task) {
+        I32x8::apart(isa, task);
+    }
+
+    #[inline(always)]
+    fn limits(isa: Avx2, bounds: &Bounds) -> Limits {
+        I32x8::limits(isa, bounds)
+    }
 
     #[inline(always)]
     unsafe fn steps(_: Avx2, from: *const u8, flip: u8, zero: i32, factor: f32) -> Self {
         // SAFETY: the token proves AVX2, and the caller vouches for 8 elements.
         unsafe {
-            let codes = _mm_xor_si128(_mm_loadl_epi64(from.cast()), splat(flip));
-            let centred = _mm256_sub_epi32(_mm256_cvtepu8_epi32(codes), _mm256_set1_epi32(zero));
-            let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(factor));
-            Self(_mm256_castps_si256(steps))
+            let numbers = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
+            let numbers = _mm256_xor_si256(numbers, _mm256_set1_epi32(flip.into()));
+            let centred = _mm256_sub_epi32(numbers, _mm256_set1_epi32(zero));
+            Self(_mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(factor)))
         }
     }
 
     #[inline(always)]
-    fn add_steps(self, b: Self) -> Self {
+    fn add(self, b: Self) -> Self {
         // SAFETY: `self` proves AVX2.
-        unsafe {
-            let sum = _mm256_add_ps(_mm256_castsi256_ps(self.0), _mm256_castsi256_ps(b.0));
-            Self(_mm256_castps_si256(sum))
-        }
+        Self(unsafe { _mm256_add_ps(self.0, b.0) })
     }
 
     #[inline(always)]
-    fn multiply_steps(self, b: Self) -> Self {
+    fn multiply(self, b: Self) -> Self {
         // SAFETY: `self` proves AVX2.
-        unsafe {
-            let product = _mm256_mul_ps(_mm256_castsi256_ps(self.0), _mm256_castsi256_ps(b.0));
-            Self(_mm256_castps_si256(product))
-        }
+        Self(unsafe { _mm256_mul_ps(self.0, b.0) })
     }
 
     #[inline(always)]
-    unsafe fn store_steps(self, bounds: &Bounds, to: *mut u8) {
-        // SAFETY: `self` proves AVX2, and the caller vouches for 8 elements.
-        unsafe { store_half(_mm256_cvtps_epi32(_mm256_castsi256_ps(self.0)), bounds, to) }
+    fn scale(self, factor: f32) -> Self {
+        // SAFETY: `self` proves AVX2.
+        Self(unsafe { _mm256_mul_ps(self.0, _mm256_set1_ps(factor)) })
     }
-}
 
-/// Stores the codes of 8 numbers of steps.
-///
-/// # Safety
-///
-/// The CPU must have AVX2, and `to` be writable for 8 elements.
-#[inline(always)]
-unsafe fn store_half(steps: __m256i, bounds: &Bounds, to: *mut u8) {
-    // SAFETY: the caller's.
-    unsafe {
-        let (low, high) = (_mm256_castsi256_si128(steps), _mm256_extracti128_si256::<1>(steps));
-        let ordered = _mm_packs_epi32(low, high);
-        _mm_storel_epi64(to.cast(), bytes(_mm256_castsi128_si256(ordered), bounds));
+    #[inline(always)]
+    unsafe fn store([a, b, c, d]: [Self; 4], limits: Limits, to: *mut u8) {
+        // SAFETY: the steps prove AVX2, and the caller vouches for 32 elements.
+        unsafe {
+            let low = _mm256_packs_epi32(_mm256_cvtps_epi32(a.0), _mm256_cvtps_epi32(b.0));
+            let high = _mm256_packs_epi32(_mm256_cvtps_epi32(c.0), _mm256_cvtps_epi32(d.0));
+            // Each 128-bit lane holds four codes of each vector.
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let codes = _mm256_permutevar8x32_epi32(limits.bytes(low, high), order);
+            _mm256_storeu_si256(to.cast(), codes);
+        }
     }
 }

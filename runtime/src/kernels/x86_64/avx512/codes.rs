@@ -3,6 +3,7 @@
 use super::Avx512;
 use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::dot_vector::DotVector;
+use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
 use crate::kernels::x86_64::avx2::codes::{I32x8, Limits as HalfLimits};
 use core::arch::x86_64::*;
@@ -175,6 +176,66 @@ impl DotVector for I32x16 {
         unsafe {
             _mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(codes));
             _mm256_storeu_si256(to[1].cast(), _mm512_extracti64x4_epi64::<1>(codes));
+        }
+    }
+}
+
+/// Sixteen numbers of steps. Made as [`I32x16`].
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Steps(__m512);
+
+impl StepVector for Steps {
+    type Isa = Avx512;
+    type Limits = Limits;
+
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn apart(isa: Avx512, task: impl Task) {
+        apart(isa, task);
+    }
+
+    #[inline(always)]
+    fn limits(isa: Avx512, bounds: &Bounds) -> Limits {
+        I32x16::limits(isa, bounds)
+    }
+
+    #[inline(always)]
+    unsafe fn steps(_: Avx512, from: *const u8, flip: u8, zero: i32, factor: f32) -> Self {
+        // SAFETY: the token proves AVX-512, and the caller vouches for 16 elements.
+        unsafe {
+            let numbers = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
+            let numbers = _mm512_xor_si512(numbers, _mm512_set1_epi32(flip.into()));
+            let centred = _mm512_sub_epi32(numbers, _mm512_set1_epi32(zero));
+            Self(_mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(factor)))
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, b: Self) -> Self {
+        // SAFETY: `self` proves AVX-512.
+        Self(unsafe { _mm512_add_ps(self.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn multiply(self, b: Self) -> Self {
+        // SAFETY: `self` proves AVX-512.
+        Self(unsafe { _mm512_mul_ps(self.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn scale(self, factor: f32) -> Self {
+        // SAFETY: `self` proves AVX-512.
+        Self(unsafe { _mm512_mul_ps(self.0, _mm512_set1_ps(factor)) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(steps: [Self; 4], limits: Limits, to: *mut u8) {
+        // SAFETY: the steps prove AVX-512, and the caller vouches for 64 elements.
+        unsafe {
+            let codes = limits.codes(steps.map(|steps| I32x16(_mm512_cvtps_epi32(steps.0))));
+            _mm512_storeu_si512(to.cast(), codes);
         }
     }
 }
