@@ -1,5 +1,5 @@
-//! Builds many emitted modules into one program and runs each of them once: a build for each would take
-//! seconds times their number.
+//! Builds many emitted modules into one program and runs each of them: a build for each would take seconds times
+//! their number.
 
 use mobilec::codegen::output_fields;
 use mobilec::driver::Compiled;
@@ -7,37 +7,82 @@ use mobilec::plan::Port;
 use mobilec::tensor::DType;
 use std::borrow::Borrow;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Runs `cases`: modules that were compiled under the names `net0`, `net1` … and their input bytes. Returns
-/// the output bytes of each. The program is built in `target/batch/NAME`.
+/// Runs `cases`: modules that were compiled under the names `net0`, `net1` … and the input bytes of their samples,
+/// one behind the other. Returns the output bytes of each. The program is built in `target/batch/NAME`.
 ///
 /// # Panics
 ///
 /// On modules that do not build or run.
 pub fn run<C: Borrow<Compiled>>(name: &str, cases: &[(C, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let folder = written(name, cases);
+    succeeds(cargo(&folder, &["run"]).current_dir(&folder), name);
+    outputs(cases, &fs::read(folder.join("outputs.bin")).expect("outputs.bin"))
+}
+
+/// As [`run`], on an emulated CPU with AVX-512 where this one has none (`tests/avx512`).
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_on_avx512<C: Borrow<Compiled>>(name: &str, cases: &[(C, Vec<u8>)]) -> Vec<Vec<u8>> {
+    if crate::has_avx512() {
+        return run(name, cases);
+    }
+    let folder = written(name, cases);
+    let target = "x86_64-unknown-linux-gnu";
+    let mut build = cargo(&folder, &["build", "--features", "embedded", "--target", target]);
+    succeeds(build.env("RUSTFLAGS", "-C target-feature=+crt-static"), name);
+    let program = folder.join(format!("../target/{target}/debug/batch-{name}"));
+    let output = Command::new(crate::here().join("avx512/run.sh")).arg(program).output().expect("sh runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let printed = text.lines().find_map(|line| line.strip_prefix("outputs "));
+    let digits = printed.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let byte = |at: usize| digits.get(at..at + 2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+    let bytes: Vec<u8> = (0..digits.len()).step_by(2).map_while(byte).collect();
+    outputs(cases, &bytes)
+}
+
+/// The program's folder, with its text and the inputs in it.
+fn written<C: Borrow<Compiled>>(name: &str, cases: &[(C, Vec<u8>)]) -> PathBuf {
     let folder = crate::here().join("../target/batch").join(name);
     write(name, &folder, cases);
     let inputs: Vec<u8> = cases.iter().flat_map(|(_, input)| input.iter().copied()).collect();
     fs::write(folder.join("inputs.bin"), inputs).expect("inputs.bin");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--quiet", "--offline"])
-        .current_dir(&folder)
-        .env("CARGO_TARGET_DIR", folder.join("../target"))
-        .status()
-        .expect("cargo runs");
+    folder
+}
+
+fn cargo(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).args(["--quiet", "--offline", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    command.env("CARGO_TARGET_DIR", folder.join("../target"));
+    command
+}
+
+fn succeeds(command: &mut Command, name: &str) {
+    let status = command.status().expect("cargo runs");
     assert!(status.success(), "the modules of {name} do not build or run");
-    let outputs = fs::read(folder.join("outputs.bin")).expect("outputs.bin");
-    let mut rest = &outputs[..];
-    let mut take = |(compiled, _): &(C, Vec<u8>)| {
-        let (head, tail) =
-            rest.split_at(compiled.borrow().plan.outputs.iter().map(|port| port.ty.bytes()).sum());
+}
+
+/// The output bytes of each case.
+fn outputs<C: Borrow<Compiled>>(cases: &[(C, Vec<u8>)], mut rest: &[u8]) -> Vec<Vec<u8>> {
+    let mut take = |(compiled, input): &(C, Vec<u8>)| {
+        let plan = &compiled.borrow().plan;
+        let len: usize = plan.outputs.iter().map(|port| port.ty.bytes()).sum();
+        let (head, tail) = rest.split_at(len * samples(compiled.borrow(), input));
         rest = tail;
         head.to_vec()
     };
     cases.iter().map(&mut take).collect()
+}
+
+/// How many samples the input bytes of a module are.
+fn samples(compiled: &Compiled, input: &[u8]) -> usize {
+    let len: usize = compiled.plan.inputs.iter().map(|port| port.ty.bytes()).sum();
+    input.len().checked_div(len).unwrap_or(1)
 }
 
 fn write<C: Borrow<Compiled>>(name: &str, folder: &Path, cases: &[(C, Vec<u8>)]) {
@@ -59,9 +104,10 @@ fn write<C: Borrow<Compiled>>(name: &str, folder: &Path, cases: &[(C, Vec<u8>)])
 fn main<C: Borrow<Compiled>>(cases: &[(C, Vec<u8>)]) -> String {
     let mut modules = String::new();
     let mut calls = String::new();
-    for (n, (compiled, _)) in cases.iter().enumerate() {
+    for (n, (compiled, input)) in cases.iter().enumerate() {
         let _ = writeln!(modules, "#[rustfmt::skip]\nmod net{n};");
-        let _ = writeln!(calls, "    call{n}(bytes, &mut out);");
+        let samples = samples(compiled.borrow(), input);
+        let _ = writeln!(calls, "    (0..{samples}).for_each(|_| call{n}(bytes, &mut out));");
         modules.push_str(&call(n, compiled.borrow()));
     }
     MAIN.replace("{modules}", &modules).replace("{calls}", &calls)
@@ -103,6 +149,10 @@ publish = false
 [dependencies]
 mobilec-runtime = { path = "{runtime}", features = ["alloc"] }
 
+[features]
+# Without files: the inputs are part of the program, and outputs are printed.
+embedded = []
+
 [profile.dev]
 opt-level = 0
 debug = false
@@ -142,10 +192,16 @@ fn zeros<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
 {modules}
 
 fn main() {
+    #[cfg(feature = "embedded")]
+    let input = include_bytes!("../inputs.bin");
+    #[cfg(not(feature = "embedded"))]
     let input = std::fs::read("inputs.bin").unwrap();
     let bytes = &mut &input[..];
     let mut out = Vec::new();
 {calls}
+    #[cfg(feature = "embedded")]
+    println!("outputs {}", out.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    #[cfg(not(feature = "embedded"))]
     std::fs::write("outputs.bin", out).unwrap();
 }
 "#;

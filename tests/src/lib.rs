@@ -26,6 +26,13 @@ pub fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
 }
 
+/// Whether this CPU executes what is emitted for `x86-64-avx512`, and `MOBILEC_EMULATE` does not ask for the emulated
+/// one in spite of that.
+pub fn has_avx512() -> bool {
+    std::env::var_os("MOBILEC_EMULATE").is_none()
+        && mobilec::harness::native().name == mobilec_targets::X86_64_AVX512.name
+}
+
 /// The `mobilec` command, built from this workspace.
 ///
 /// # Panics
