@@ -74,6 +74,9 @@ pub trait CodeVector: Copy {
     /// `from` must be readable for 2 elements.
     unsafe fn pair(isa: Self::Isa, from: *const i16) -> Self::Pairs;
 
+    /// Asks for the weights there, which are not read soon, to come nearer.
+    fn prefetch(isa: Self::Isa, at: *const u8);
+
     /// self + the sums of the products of pairs
     fn add_products(self, a: Self::Pairs, b: Self::Pairs) -> Self;
 

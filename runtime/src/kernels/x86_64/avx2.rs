@@ -83,8 +83,8 @@ kernels! {
     /// Functions of a code from a table.
     lookup_q8: Lookup = lookup::run;
 
-    /// Pooling of codes, 32 channels at a time.
-    pool2d_q8: QuantizedPool2d = pool_of_codes::<Avx2, 32>;
+    /// Pooling of codes, 8 channels at a time.
+    pool2d_q8: QuantizedPool2d = pool_of_codes::<Avx2, 8>;
 }
 
 wholes! {

@@ -31,6 +31,9 @@ const BUNDLE: usize = 4;
 /// Positions of a tile over bundles: their sums in 16 bits take as many registers again.
 const MOST_BUNDLED: usize = 3;
 
+/// How far ahead the weights of single positions are asked for, which come from memory once and are not read again.
+const AHEAD: usize = 2048;
+
 /// Words of a panel in the table of panels: where it begins, its wide quads, its bundles by size from 1 on.
 const WORDS: usize = 2 + BUNDLE;
 
@@ -269,6 +272,9 @@ impl<V: CodeVector, const M: usize, const W: usize> Task for Tiles<'_, V, M, W> 
                     // All of the depth, in order.
                     for pair in 0..stride / 2 {
                         let weights = weights.add(pair * 2 * CHANNELS * W);
+                        if M == 1 {
+                            V::prefetch(isa, weights.wrapping_add(AHEAD));
+                        }
                         let mut column = [V::pairs(isa, weights.cast()); W];
                         for w in 1..W {
                             column[w] = V::pairs(isa, weights.add(w * 2 * CHANNELS).cast());
@@ -387,6 +393,9 @@ unsafe fn bundle<V: CodeVector, const M: usize, const W: usize, const G: usize>(
 ) {
     // SAFETY: the caller's.
     unsafe {
+        if M == 1 {
+            V::prefetch(isa, quads.weights.wrapping_add(AHEAD));
+        }
         let (at, column) = (quads.place(), quads.columns::<{ 2 * CHANNELS }, W>());
         let product = |at: usize, column: [*const u8; W], m: usize, w: usize| {
             V::products(V::quad(isa, bytes.add(at + m * stride)), V::quads(isa, column[w]))
@@ -406,6 +415,9 @@ unsafe fn bundle<V: CodeVector, const M: usize, const W: usize, const G: usize>(
             }
         }
         for _ in 1..G {
+            if M == 1 {
+                V::prefetch(isa, quads.weights.wrapping_add(AHEAD));
+            }
             let (at, column) = (quads.place(), quads.columns::<{ 2 * CHANNELS }, W>());
             for m in 0..M {
                 for w in 0..W {

@@ -98,6 +98,12 @@ impl CodeVector for I32x8 {
     }
 
     #[inline(always)]
+    fn prefetch(_: Avx2, at: *const u8) {
+        // SAFETY: a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn add_products(self, a: I16x16, b: I16x16) -> Self {
         // SAFETY: `self` proves AVX2.
         Self(unsafe { _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0)) })
