@@ -9,6 +9,8 @@
 //! once per call, in `view`, and a step that does not fit is not executed.
 
 #[cfg(target_arch = "x86_64")]
+mod byte_vector;
+#[cfg(target_arch = "x86_64")]
 mod code_vector;
 #[cfg(target_arch = "x86_64")]
 mod dot_vector;

@@ -179,10 +179,23 @@ pub enum Layout {
     /// Integer weights for instructions that add the products of quads. Vectors are padded to a multiple of 16.
     ///
     /// A matrix is in panels of 16 columns, or of 8 for a last one of up to 8, each `[quad, column, 4]` of 8 bits; the
-    /// values of a window that lie behind one another in a row of the map are padded to whole quads. What does not fit 8 bits is split: additional quads stand behind those of a panel, and behind them in 16 bits of which
-    /// quad of the depth each is a part. A table of two words a panel says where it begins, and how many additional
-    /// quads it has.
+    /// values of a window that lie behind one another in a row of the map are padded to whole quads. What does not fit
+    /// 8 bits is split: additional quads stand behind those of a panel, and behind them in 16 bits of which quad of the
+    /// depth each is a part. A table of two words a panel says where it begins, and how many additional quads it has.
     Dots,
+    /// Integer weights of depthwise windows of 3×3 and 5×5 for instructions that multiply in quads of bytes.
+    ///
+    /// Channels are in blocks of 64 lanes. What is left of them beside whole blocks is in blocks of 32 and 16, of 64
+    /// again if more than 48 are left; the last block ends with the last channel, and a narrow one is repeated in all
+    /// lanes. Vectors of words, and the quads of weights, are in the order in which vectors of 16 sums narrow to one
+    /// of bytes: the lanes 0–3, 16–19, 32–35 and 48–51, then those from 4, 8 and 12 on.
+    ///
+    /// A quad holds the taps of four rows of a column; columns follow one another. A column of 5 taps is two
+    /// quads.
+    ///
+    /// A table of two words a block says where it begins, and in how many parts its weights are: what does not fit 8
+    /// bits is the sum of up to three.
+    Taps,
 }
 
 /// One kernel.

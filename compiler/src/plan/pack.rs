@@ -3,6 +3,7 @@
 mod dots;
 mod pairs;
 mod quads;
+mod taps;
 
 use super::request::Packed;
 use mobilec_targets::Layout;
@@ -52,6 +53,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Filters { values, k, n, .. }, Layout::Pairs) => quads::filters(values, *k, *n),
         (Packed::Filters { values, k, run, n, .. }, Layout::Dots) => dots::filters(values, [*k, *run], *n),
         (Packed::Taps { values, kernel, n, .. }, Layout::Pairs) => shorts(&pairs::taps(values, *kernel, *n)),
+        (Packed::Taps { values, kernel, n, .. }, Layout::Taps) => taps::taps(values, *kernel, *n),
         (Packed::Filters { values, wide, .. } | Packed::Taps { values, wide, .. }, _) => {
             if *wide {
                 shorts(values)
@@ -64,10 +66,14 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
             let padding = iter::repeat_n(0, len - words.len());
             words.iter().copied().chain(padding).flat_map(i32::to_le_bytes).collect()
         }
-        (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::Pairs | Layout::Dots) => {
-            floats(values)
+        (Packed::Words(words), Layout::Taps) => {
+            taps::words(words).into_iter().flat_map(i32::to_le_bytes).collect()
         }
+        (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        (
+            Packed::Matrix { values, .. } | Packed::Channels { values, .. },
+            Layout::Pairs | Layout::Dots | Layout::Taps,
+        ) => floats(values),
     }
 }
 

@@ -20,12 +20,14 @@ pub fn main() {
     bench.depthwise(cpu);
     bench.others(cpu);
     bench.layers_of_codes(cpu);
+    bench.sliding_windows(cpu);
 }
 
 /// Memory for one layer at a time.
 struct Bench {
     arena: Box<Arena<{ 16 << 20 }>>,
-    weights: Vec<f32>,
+    /// Eight megabytes, on a 64-byte boundary as in a module.
+    weights: &'static mut [f32],
     filter: String,
 }
 
@@ -40,7 +42,9 @@ impl Bench {
         // SAFETY: an arena is plain bytes, for which all zeros is a value.
         let arena = unsafe { Box::new_zeroed().assume_init() };
         println!("{:34} {:>8} {:>9} {:>6}   {:>9}", "", "µs", "GFLOP/s", "peak", "portable");
-        Self { arena, weights: vec![0.01; 2 << 20], filter }
+        let weights = vec![0.01; (2 << 20) + 16].leak();
+        let aligned = weights.as_ptr().align_offset(64);
+        Self { arena, weights: &mut weights[aligned..], filter }
     }
 
     fn pointwise(&mut self, cpu: Avx2) {
@@ -217,7 +221,7 @@ impl Bench {
             return;
         }
         let flops = 2.0 * macs as f64;
-        let weights = bytes_of(&self.weights);
+        let weights = bytes_of(self.weights);
         let mut memory = self.arena.memory(weights, &[]);
         let (fast, peak) = (fastest(|| fast(&mut memory)), peak(cpu));
         let plain = fastest(|| plain(&mut memory));

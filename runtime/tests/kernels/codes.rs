@@ -92,6 +92,18 @@ fn layers(depthwise: bool) -> impl Strategy<Value = Layer> {
     )
 }
 
+/// Square windows over 16 channels or more.
+fn squares() -> impl Strategy<Value = Layer> {
+    let channels =
+        prop_oneof![2 => 16..=40_usize, 2 => 40..=150_usize, 1 => (1..=4_usize).prop_map(|n| 32 * n)];
+    let window = (prop_oneof![3 => Just(3), 2 => Just(5_usize)], [1..=3_usize, 1..=2]);
+    (layers(true), channels, window, 1..=40_usize).prop_map(|(layer, channels, (k, stride), width)| {
+        let output = [layer.output[0], width];
+        let (kernel, dilation) = ([k, k], [1, 1]);
+        Layer { kernel, stride, dilation, channels, n: channels, groups: 1, output, ..layer }
+    })
+}
+
 /// A generator of numbers.
 struct Draw(u64);
 
@@ -367,6 +379,77 @@ fn pairs_of_taps(weights: &[i32], n: usize, [kh, kw]: [usize; 2]) -> Vec<[u8; 2]
     out
 }
 
+/// The channels of all lanes of blocks of 64.
+fn lanes(n: usize) -> Vec<usize> {
+    let mut firsts = Vec::new();
+    let mut next = 0;
+    while next < n {
+        let width = match n - next {
+            64.. => 64,
+            49.. if n >= 64 => 64,
+            32.. => 32,
+            17.. if n >= 32 => 32,
+            _ => 16,
+        };
+        let first = next.min(n - width);
+        firsts.push((first, width));
+        next = first + width;
+    }
+    let lane = |at: usize| at % 16 / 4 * 16 + at / 16 * 4 + at % 4;
+    let of_block = |(first, width)| (0..64).map(move |at| first + lane(at) % width);
+    firsts.into_iter().flat_map(of_block).collect()
+}
+
+/// `[n, k·k]` in quads of taps of a column, in as many parts as the weights of a block take.
+fn quads_of_taps(weights: &[i32], n: usize, k: usize) -> Vec<u8> {
+    let lanes = lanes(n);
+    let blocks = lanes.len() / 64;
+    let (mut table, mut bytes) = (Vec::new(), Vec::new());
+    for block in lanes.chunks(64) {
+        let most = block.iter().flat_map(|&o| &weights[o * k * k..][..k * k]).map(|&w| w.max(-1 - w)).max();
+        let parts = 1 + usize::from(most > Some(127)) + usize::from(most > Some(254));
+        table.extend([blocks * 8 + bytes.len(), parts]);
+        for part in 0..parts as i32 {
+            for kx in 0..k {
+                for first in (0..k).step_by(4) {
+                    for o in block {
+                        bytes.extend((first..first + 4).map(|row| {
+                            if row < k {
+                                // An equal share of each.
+                                (weights[o * k * k + row * k + kx] + part).div_euclid(parts as i32) as u8
+                            } else {
+                                0
+                            }
+                        }));
+                    }
+                }
+            }
+        }
+    }
+    table.iter().flat_map(|&word| (word as u32).to_le_bytes()).chain(bytes).collect()
+}
+
+/// The kernels that read quads of taps, where the CPU has them.
+fn sliding(k: usize) -> Vec<Kernel<QuantizedDepthwise>> {
+    #[cfg(target_arch = "x86_64")]
+    if mobilec_runtime::x86_64::Avx512::detect().is_some() {
+        use mobilec_runtime::{kernels::x86_64::avx512, x86_64::Avx512};
+        let three: Kernel<QuantizedDepthwise> = ("avx512::dwconv2d_q8_9p64c", |memory, step, rows| {
+            if let Some(cpu) = Avx512::detect() {
+                avx512::dwconv2d_q8_9p64c(cpu, memory, step, rows);
+            }
+        });
+        let five: Kernel<QuantizedDepthwise> = ("avx512::dwconv2d_q8_25p64c", |memory, step, rows| {
+            if let Some(cpu) = Avx512::detect() {
+                avx512::dwconv2d_q8_25p64c(cpu, memory, step, rows);
+            }
+        });
+        return vec![if k == 3 { three } else { five }];
+    }
+    let _ = k;
+    Vec::new()
+}
+
 /// Runs a kernel band by band; the rings hold what a band needs and some rows more.
 fn check<S>(
     layer: &Layer,
@@ -490,6 +573,30 @@ proptest! {
                 input, output, kernel: size, stride, dilation, pad, wide, bias, multipliers, shifts, codes,
                 multiplier: groups,
                 weights: if at == 0 { plain } else { paired },
+                requantize: to,
+            };
+            check(&layer, &constants, &blob, kernel, step, &expected);
+        }
+    }
+
+    #[test]
+    fn depthwise_convolutions_of_codes_in_quads(layer in squares()) {
+        prop_assume!(arena_fits(&layer));
+        let constants = Constants::new(&layer, true);
+        let expected = constants.expected(&layer, true);
+        let [k, _] = layer.kernel;
+        let mut blob = Blob::default();
+        let weights = blob.push(quads_of_taps(&constants.weights, layer.n, k).into_iter().map(|byte| [byte]));
+        let lanes = lanes(layer.n);
+        let in_lanes = |values: &[i32]| lanes.iter().map(|&o| values[o]).collect::<Vec<_>>();
+        let bias = blob.words(&in_lanes(&folded(&layer, &constants, true)));
+        let multipliers = blob.words(&in_lanes(&constants.multipliers));
+        let shifts = blob.words(&in_lanes(&constants.shifts));
+        for kernel in &sliding(k) {
+            let Layer { kernel: size, stride, dilation, pad, codes, to, wide, .. } = layer;
+            let step = |input, output| QuantizedDepthwise {
+                input, output, kernel: size, stride, dilation, pad, wide, bias, multipliers, shifts, codes, weights,
+                multiplier: 1,
                 requantize: to,
             };
             check(&layer, &constants, &blob, kernel, step, &expected);

@@ -1,7 +1,7 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Dots, Pairs, Panels, RowMajor};
+use super::Layout::{self, Dots, Pairs, Panels, RowMajor, Taps};
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
 use crate::Element::{F32, I8, U8};
@@ -35,6 +35,8 @@ pub const KERNELS: &[Kernel] = &[
     codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  few_rows,  |s, _| cost::dots([12, 32], s)),
     codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
+    taps("x86_64::avx512::dwconv2d_q8_9p64c",   [2, 64], |s| sixteen(s).or(square_3(s))),
+    taps("x86_64::avx512::dwconv2d_q8_25p64c",  [1, 64], |s| sixteen(s).or(square_5(s))),
     codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     codes("x86_64::avx512::lookup_q8",          Lookup,             [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),
     codes("x86_64::avx512::pool2d_q8",          QuantizedPool2d,    [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),
@@ -74,6 +76,25 @@ fn few_rows(shape: &Shape) -> Option<&'static str> {
     }
 }
 
+/// A depthwise convolution of codes by quads of taps.
+const fn taps(path: &'static str, tile: [usize; 2], refuses: fn(&Shape) -> Option<&'static str>) -> Kernel {
+    let cycles = |shape: &Shape, _: &Target| cost::slide_of_codes(shape);
+    Kernel {
+        path,
+        isa: Isa::Avx512,
+        family: QuantizedDepthwise,
+        element: I8,
+        tile,
+        layout: Taps,
+        refuses,
+        cycles,
+    }
+}
+
+fn sixteen(shape: &Shape) -> Option<&'static str> {
+    (shape.n < 16).then_some("only 16 channels or more")
+}
+
 fn any(_: &Shape) -> Option<&'static str> {
     None
 }
@@ -89,7 +110,8 @@ mod tests {
 
     #[test]
     fn there_is_a_kernel_for_whatever_avx2_has_one_for() {
+        let own = KERNELS.iter().filter(|kernel| kernel.layout != Taps);
         let same = |(a, b): (&Kernel, &Kernel)| a.family == b.family;
-        assert!(KERNELS.len() == avx2::KERNELS.len() && KERNELS.iter().zip(avx2::KERNELS).all(same));
+        assert!(own.clone().count() == avx2::KERNELS.len() && own.zip(avx2::KERNELS).all(same));
     }
 }

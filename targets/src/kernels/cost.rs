@@ -155,6 +155,21 @@ pub fn square_of_codes(shape: &Shape) -> f64 {
     vectors * line * shape.m as f64 / shape.width.min(shape.m).max(1) as f64
 }
 
+/// A depthwise convolution of codes by a square kernel, 64 channels at a time along a row: the vector instructions
+/// of a step, two a cycle, or its loads, one a cycle, whichever take longer; so long before the first output too.
+pub fn slide_of_codes(shape: &Shape) -> f64 {
+    let ([side, _], [down, along]) = (shape.kernel, shape.stride);
+    let together = if side == 3 && [down, along] == [1, 1] { 2 } else { 1 };
+    let quads = side.div_ceil(4);
+    let products = 4 * quads * side * together;
+    let (interleaved, finished) = (8 * quads * along, 20 * together);
+    let loads = products + side * along + 8 * together;
+    let step = ((products + interleaved + finished) as f64 / 2.0).max(loads as f64);
+    let width = shape.width.min(shape.m).max(1);
+    let steps = (width + (side - 1) / along) as f64 + 2.0;
+    shape.n.div_ceil(16) as f64 / 4.0 * (shape.m / width) as f64 / together as f64 * steps * step
+}
+
 /// A load, an operation and a store for each vector; what is left over goes one by one.
 pub fn elementwise(unit: Unit, shape: &Shape) -> f64 {
     let each =

@@ -149,4 +149,60 @@ impl Bench {
             |memory| portable::combine_q8(memory, &step, 0..56),
         );
     }
+
+    /// Depthwise windows in quads of taps; the last column is AVX2's kernel.
+    pub fn sliding_windows(&mut self, cpu: Avx2) {
+        let Some(cpu512) = Avx512::detect() else { return };
+        #[rustfmt::skip]
+        let layers: [(usize, usize, usize, usize); 27] = [
+            (112, 32, 3, 1), (112, 96, 3, 2), (56, 144, 3, 1), (56, 144, 3, 2), (28, 192, 3, 1), (28, 192, 3, 2),
+            (14, 384, 3, 1), (14, 576, 3, 1), (14, 576, 3, 2), (7, 960, 3, 1),
+            (112, 16, 3, 1), (112, 64, 3, 2), (56, 96, 3, 2), (56, 64, 3, 2), (56, 32, 3, 2), (56, 32, 3, 1), (56, 72, 3, 1), (14, 184, 3, 1), (14, 200, 3, 1), (14, 512, 3, 1),
+            (7, 1024, 3, 1),
+            (56, 72, 5, 2), (28, 120, 5, 1), (14, 480, 5, 1), (14, 672, 5, 1), (14, 672, 5, 2), (7, 960, 5, 1),
+        ];
+        for (size, c, kernel, stride) in layers {
+            let out = size.div_ceil(stride);
+            let len = if kernel == 3 { 3 * 256 } else { 10 * 256 };
+            for block in 0..c / 16 + 4 {
+                self.weights[2 * block] = f32::from_bits((2048 + block * len) as u32);
+                self.weights[2 * block + 1] = f32::from_bits(1);
+            }
+            let step = QuantizedDepthwise {
+                input: map(INPUT, [size, size, c]),
+                output: map(OUTPUT, [out, out, c]),
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                dilation: [1; 2],
+                pad: [kernel / 2; 2],
+                multiplier: 1,
+                wide: false,
+                weights: 0,
+                bias: BIAS,
+                multipliers: BIAS,
+                shifts: BIAS,
+                codes: Codes::u8(128),
+                requantize: END,
+            };
+            self.run(
+                &format!("codes sliding {kernel}×{kernel} s{stride} {size}×{size} {c}"),
+                out * out * c * kernel * kernel,
+                cpu,
+                |memory| {
+                    if kernel == 3 {
+                        avx512::dwconv2d_q8_9p64c(cpu512, memory, &step, 0..out);
+                    } else {
+                        avx512::dwconv2d_q8_25p64c(cpu512, memory, &step, 0..out);
+                    }
+                },
+                |memory| {
+                    if kernel == 3 {
+                        avx2::dwconv2d_q8_9p16c(cpu, memory, &step, 0..out);
+                    } else {
+                        avx2::dwconv2d_q8_25p16c(cpu, memory, &step, 0..out);
+                    }
+                },
+            );
+        }
+    }
 }

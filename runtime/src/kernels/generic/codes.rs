@@ -1,4 +1,5 @@
-//! Algorithms on 8-bit codes over [`CodeVector`](crate::kernels::code_vector::CodeVector).
+//! Algorithms on 8-bit codes over [`CodeVector`](crate::kernels::code_vector::CodeVector), and over
+//! [`ByteVector`](crate::kernels::byte_vector::ByteVector) where bytes are multiplied in quads.
 
 pub mod combine;
 pub mod depthwise;
@@ -6,3 +7,4 @@ pub mod dots;
 mod end;
 mod gather;
 pub mod matrix;
+pub mod slide;

@@ -1,5 +1,6 @@
 //! Kernels for AVX-512: 32 registers of 16 `f32`. Weights of matrices are packed as for AVX2.
 
+mod bytes;
 mod codes;
 mod vector;
 
@@ -16,6 +17,7 @@ use crate::steps::{
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
     QuantizedPool2d, Softmax,
 };
+use bytes::U8x64;
 use codes::{Half, I32x16, Steps};
 use core::ops::Range;
 use vector::F32x16;
@@ -77,6 +79,13 @@ kernels! {
 
     /// As AVX2's, 256 bits at a time.
     dwconv2d_q8_25p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 5>;
+
+    /// Depthwise convolution of codes, 3×3, column strides of 1 or 2, no dilation, 16 channels or more; taps in
+    /// quads.
+    dwconv2d_q8_9p64c: QuantizedDepthwise = of_codes::slide::square::<U8x64, 3>;
+
+    /// Depthwise convolution of codes, 5×5, as [`dwconv2d_q8_9p64c`].
+    dwconv2d_q8_25p64c: QuantizedDepthwise = of_codes::slide::square::<U8x64, 5>;
 
     /// Sums and products of codes by the rule of ONNX.
     combine_q8: QuantizedCombine = of_codes::combine::run::<Steps>;
