@@ -34,7 +34,7 @@ const QUAD: usize = 4;
 const WORDS: usize = 2;
 
 /// Heights of tiles, the greatest first.
-const HEIGHTS: [usize; 7] = [12, 10, 8, 6, 4, 2, 1];
+const HEIGHTS: [usize; 8] = [14, 12, 10, 8, 6, 4, 2, 1];
 
 /// How far ahead the weights of single positions are asked for, which come from memory once and are not read again.
 const AHEAD: usize = 2048;
@@ -317,6 +317,7 @@ impl Product<'_> {
         }
         let run = Run { count: total.div_ceil(best), ..run };
         match best {
+            14 => self.apart::<V, 14, W>(isa, run),
             12 => self.apart::<V, 12, W>(isa, run),
             10 => self.apart::<V, 10, W>(isa, run),
             8 => self.apart::<V, 8, W>(isa, run),

@@ -25,6 +25,8 @@ pub struct Limits {
     least: __m512i,
     most: __m512i,
     flip: __m512i,
+    /// Whether the zero point is 0.
+    none: bool,
     /// Whether nothing is left to clamp once numbers are bytes, nor to flip.
     all: bool,
 }
@@ -35,8 +37,12 @@ impl Limits {
     fn codes(self, [a, b, c, d]: [I32x16; 4]) -> __m512i {
         // SAFETY: `self` proves AVX-512.
         unsafe {
-            let low = _mm512_adds_epi16(_mm512_packs_epi32(a.0, b.0), self.zero);
-            let high = _mm512_adds_epi16(_mm512_packs_epi32(c.0, d.0), self.zero);
+            let mut low = _mm512_packs_epi32(a.0, b.0);
+            let mut high = _mm512_packs_epi32(c.0, d.0);
+            if !self.none {
+                low = _mm512_adds_epi16(low, self.zero);
+                high = _mm512_adds_epi16(high, self.zero);
+            }
             let mut codes = _mm512_packus_epi16(low, high);
             if !self.all {
                 let least = _mm512_max_epu8(codes, self.least);
@@ -113,6 +119,7 @@ impl DotVector for I32x16 {
                 least: _mm512_set1_epi8(byte(bounds.range[0])),
                 most: _mm512_set1_epi8(byte(bounds.range[1])),
                 flip: _mm512_set1_epi8(byte(bounds.flip)),
+                none: bounds.zero == 0,
                 all: bounds.range == [0, 255] && bounds.flip == 0,
             }
         }
