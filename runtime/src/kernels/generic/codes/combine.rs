@@ -117,14 +117,11 @@ impl<V: StepVector> Task for Line<'_, V> {
         let whole = len / step * step;
         // SAFETY: whoever made the line vouches for `len` elements.
         unsafe {
-            if pair.product {
-                for at in (0..whole).step_by(step) {
-                    pair.vectors::<true>(a.add(at), b.add(at), to.add(at));
-                }
-            } else {
-                for at in (0..whole).step_by(step) {
-                    pair.vectors::<false>(a.add(at), b.add(at), to.add(at));
-                }
+            match (pair.product, pair.a.flip | pair.b.flip) {
+                (true, 0) => pair.all::<true, false>(a, b, to, whole),
+                (true, _) => pair.all::<true, true>(a, b, to, whole),
+                (false, 0) => pair.all::<false, false>(a, b, to, whole),
+                (false, _) => pair.all::<false, true>(a, b, to, whole),
             }
             let left = len - whole;
             if left > 0 {
@@ -133,9 +130,9 @@ impl<V: StepVector> Task for Line<'_, V> {
                 b.add(whole).copy_to_nonoverlapping(buffers[1].as_mut_ptr(), left);
                 let [a, b, result] = &mut buffers;
                 if pair.product {
-                    pair.vectors::<true>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
+                    pair.vectors::<true, true>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
                 } else {
-                    pair.vectors::<false>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
+                    pair.vectors::<false, true>(a.as_ptr(), b.as_ptr(), result.as_mut_ptr());
                 }
                 result.as_ptr().copy_to_nonoverlapping(to.add(whole), left);
             }
@@ -144,12 +141,34 @@ impl<V: StepVector> Task for Line<'_, V> {
 }
 
 impl<V: StepVector> Pair<V> {
+    /// `len` codes, a multiple of four vectors; without `FLIP` all are unsigned.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable from each operand and writable to the result.
+    #[inline(always)]
+    unsafe fn all<const PRODUCT: bool, const FLIP: bool>(
+        &self,
+        a: *const u8,
+        b: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) {
+        for at in (0..len).step_by(4 * V::LANES) {
+            // SAFETY: the caller's.
+            unsafe { self.vectors::<PRODUCT, FLIP>(a.add(at), b.add(at), to.add(at)) };
+        }
+    }
+
     /// # Safety
     ///
     /// Four vectors of codes must be readable from each operand and writable to the result.
     #[inline(always)]
-    unsafe fn vectors<const PRODUCT: bool>(&self, a: *const u8, b: *const u8, to: *mut u8) {
-        let Self { isa, factor, a: first, b: second, limits, .. } = *self;
+    unsafe fn vectors<const PRODUCT: bool, const FLIP: bool>(&self, a: *const u8, b: *const u8, to: *mut u8) {
+        let Self { isa, factor, a: mut first, b: mut second, limits, .. } = *self;
+        if !FLIP {
+            (first.flip, second.flip) = (0, 0);
+        }
         // SAFETY: the caller's.
         unsafe {
             let mut steps = [V::steps(isa, a, first.flip, first.zero, first.factor); 4];
