@@ -1,11 +1,11 @@
-//! The AVX2 kernels, and their portable twins in the last column.
+//! The AVX2 kernels, and in the last columns those for AVX-512, where the CPU has it, and the portable ones.
 
 mod codes;
 
 use core::arch::x86_64::*;
-use mobilec_runtime::kernels::{portable, x86_64::avx2};
+use mobilec_runtime::kernels::{portable, x86_64::avx2, x86_64::avx512};
 use mobilec_runtime::steps::*;
-use mobilec_runtime::x86_64::Avx2;
+use mobilec_runtime::x86_64::{Avx2, Avx512};
 use mobilec_runtime::{Arena, Memory, bytes_of};
 use std::hint::black_box;
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Bench {
     fn new(filter: String) -> Self {
         // SAFETY: an arena is plain bytes, for which all zeros is a value.
         let arena = unsafe { Box::new_zeroed().assume_init() };
-        println!("{:34} {:>8} {:>9} {:>6}   {:>9}", "", "µs", "GFLOP/s", "peak", "portable");
+        println!("{:34} {:>8} {:>9} {:>6}   {:>9} {:>9}", "", "µs", "GFLOP/s", "peak", "AVX-512", "portable");
         let weights = vec![0.01; (2 << 20) + 16].leak();
         let aligned = weights.as_ptr().align_offset(64);
         Self { arena, weights: &mut weights[aligned..], filter }
@@ -49,7 +49,7 @@ impl Bench {
 
     fn pointwise(&mut self, cpu: Avx2) {
         #[rustfmt::skip]
-        let layers: [(usize, usize, usize, bool); 21] = [
+        let layers: [(usize, usize, usize, bool); 27] = [
             (112, 32, 16, false), (112, 16, 96, false),
             (56, 96, 24, false), (56, 24, 144, false), (56, 144, 24, true),
             (28, 144, 32, false), (28, 32, 192, false), (28, 192, 32, true),
@@ -57,7 +57,9 @@ impl Bench {
             (14, 384, 96, false), (14, 96, 576, false), (14, 576, 96, true),
             (7, 576, 160, false), (7, 160, 960, false), (7, 960, 160, true),
             (7, 960, 320, false), (7, 320, 1280, false),
-            (1, 1280, 1000, false), (1, 960, 40, false),
+            (1, 1280, 1000, false), (1, 960, 240, false),
+            (7, 1024, 1024, false), (7, 256, 1024, false), (28, 120, 40, true), (56, 72, 24, true),
+            (14, 80, 200, false), (14, 480, 112, false),
         ];
         for (size, k, n, residual) in layers {
             let output = map(OUTPUT, [size, size, n]);
@@ -67,13 +69,12 @@ impl Bench {
             let input = map(INPUT, [size, size, k]);
             let step = Pointwise { input, output, weights: 0, bias: BIAS, epilogue };
             let name = format!("pointwise {size}×{size} {k} → {n}");
-            self.run(
+            self.run_all(
                 &name,
                 size * size * k * n,
                 cpu,
-                |memory| {
-                    avx2::gemm_f32_6x16(cpu, memory, &step, 0..size);
-                },
+                |memory| avx2::gemm_f32_6x16(cpu, memory, &step, 0..size),
+                |cpu, memory| avx512::gemm_f32_6x32(cpu, memory, &step, 0..size),
                 |memory| portable::gemm_f32_4x8(memory, &step, 0..size),
             );
         }
@@ -81,11 +82,12 @@ impl Bench {
 
     fn depthwise(&mut self, cpu: Avx2) {
         #[rustfmt::skip]
-        let layers: [(usize, usize, usize, usize); 17] = [
+        let layers: [(usize, usize, usize, usize); 20] = [
             (112, 32, 3, 1), (112, 96, 3, 2), (56, 144, 3, 1), (56, 144, 3, 2), (28, 192, 3, 1),
             (28, 192, 3, 2), (14, 384, 3, 1), (14, 576, 3, 2), (7, 960, 3, 1),
             (28, 120, 5, 1), (14, 480, 5, 1), (14, 672, 5, 2),
             (28, 256, 3, 2), (14, 512, 3, 1), (14, 512, 3, 2), (7, 1024, 3, 1), (8, 1024, 5, 1),
+            (56, 72, 3, 1), (56, 72, 5, 2), (14, 200, 3, 1),
         ];
         for (size, c, kernel, stride) in layers {
             let out = size.div_ceil(stride);
@@ -103,7 +105,7 @@ impl Bench {
                 epilogue,
             };
             let name = format!("depthwise {kernel}×{kernel} s{stride} {size}×{size} {c}");
-            self.run(
+            self.run_all(
                 &name,
                 out * out * c * kernel * kernel,
                 cpu,
@@ -112,6 +114,13 @@ impl Bench {
                         avx2::dwconv2d_f32_9p8c(cpu, memory, &step, 0..out);
                     } else {
                         avx2::dwconv2d_f32_25p8c(cpu, memory, &step, 0..out);
+                    }
+                },
+                |cpu, memory| {
+                    if kernel == 3 {
+                        avx512::dwconv2d_f32_9p16c(cpu, memory, &step, 0..out);
+                    } else {
+                        avx512::dwconv2d_f32_25p16c(cpu, memory, &step, 0..out);
                     }
                 },
                 |memory| {
@@ -127,7 +136,9 @@ impl Bench {
 
     fn others(&mut self, cpu: Avx2) {
         let epilogue = Epilogue { activation: RELU6, residual: None, after: Activation::Identity };
-        for (size, c, n, stride) in [(224, 3, 32, 2), (96, 1, 8, 2), (14, 64, 64, 1), (56, 32, 128, 2)] {
+        for (size, c, n, stride) in
+            [(224, 3, 32, 2), (224, 3, 16, 2), (96, 1, 8, 2), (14, 64, 64, 1), (56, 32, 128, 2)]
+        {
             let out = size / stride;
             let step = Conv2d {
                 input: map(INPUT, [size, size, c]),
@@ -141,7 +152,7 @@ impl Bench {
                 bias: BIAS,
                 epilogue,
             };
-            self.run(
+            self.run_all(
                 &format!("dense 3×3 s{stride} {size}×{size} {c} → {n}"),
                 out * out * 9 * c * n,
                 cpu,
@@ -150,6 +161,13 @@ impl Bench {
                         avx2::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
                         avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
+                    }
+                },
+                |cpu, memory| {
+                    if 9 * c <= 512 {
+                        avx512::conv2d_f32_stem(cpu, memory, &step, 0..out);
+                    } else {
+                        avx512::conv2d_f32_6x32(cpu, memory, &step, 0..out);
                     }
                 },
                 |memory| {
@@ -217,6 +235,19 @@ impl Bench {
         fast: impl Fn(&mut Memory<'_>),
         plain: impl Fn(&mut Memory<'_>),
     ) {
+        self.run_all(name, macs, cpu, fast, |_, _| (), plain);
+    }
+
+    /// As [`run`](Self::run), with a kernel for AVX-512.
+    fn run_all(
+        &mut self,
+        name: &str,
+        macs: usize,
+        cpu: Avx2,
+        fast: impl Fn(&mut Memory<'_>),
+        wide: impl Fn(Avx512, &mut Memory<'_>),
+        plain: impl Fn(&mut Memory<'_>),
+    ) {
         if !name.contains(&self.filter) {
             return;
         }
@@ -224,12 +255,14 @@ impl Bench {
         let weights = bytes_of(self.weights);
         let mut memory = self.arena.memory(weights, &[]);
         let (fast, peak) = (fastest(|| fast(&mut memory)), peak(cpu));
+        let wide = Avx512::detect().map_or(f64::INFINITY, |cpu| fastest(|| wide(cpu, &mut memory)));
         let plain = fastest(|| plain(&mut memory));
         println!(
-            "{name:34} {:8.1} {:9.1} {:5.0}%   {:9.1}",
+            "{name:34} {:8.1} {:9.1} {:5.0}%   {:9.1} {:9.1}",
             fast * 1e6,
             flops / fast / 1e9,
             100.0 * flops / fast / peak,
+            flops / wide / 1e9,
             flops / plain / 1e9,
         );
     }
