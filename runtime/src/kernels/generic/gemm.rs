@@ -12,8 +12,9 @@ use crate::memory::Memory;
 use crate::steps::Pointwise;
 use core::ops::Range;
 
-/// Bytes of input rows that are passed over panel after panel: half of the smallest level 2 cache.
-const BLOCK_BYTES: usize = 128 << 10;
+/// Bytes of input rows that are passed over panel after panel: half of a level 2 cache of 512 KiB. Fewer bytes
+/// would let the matrix be read again sooner, which no cache near the core may hold.
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// See [`Pointwise`]; tiles are at most `MR` rows high.
 #[inline(always)]
@@ -288,10 +289,10 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let mut sums = product.panels.bias::<V, M, W>(isa, column);
                 let a = offsets(product.input.add(row * k), k);
                 let b = product.panels.columns::<V, NR, W>(column);
-                // The share of the next panel that this tile has of the rows.
+                // The share of the next columns that this tile has of the rows.
                 let ahead = Ahead {
-                    at: next.wrapping_add(row * k * NR / product.m),
-                    step: (M * NR).div_ceil(product.m),
+                    at: next.wrapping_add(row * (k * W * V::LANES) / product.m),
+                    step: (M * W * V::LANES).div_ceil(product.m),
                 };
                 accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k, ahead);
                 let at = row * n + column;
