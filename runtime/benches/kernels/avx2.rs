@@ -74,7 +74,7 @@ impl Bench {
                 size * size * k * n,
                 cpu,
                 |memory| avx2::gemm_f32_6x16(cpu, memory, &step, 0..size),
-                |cpu, memory| avx512::gemm_f32_6x32(cpu, memory, &step, 0..size),
+                |cpu, memory| avx512::gemm_f32_8x32(cpu, memory, &step, 0..size),
                 |memory| portable::gemm_f32_4x8(memory, &step, 0..size),
             );
         }

@@ -21,6 +21,10 @@ pub trait Vector: Copy {
     /// Numbers in a vector.
     const LANES: usize;
 
+    /// A vector of half the width where the instruction set has one: for channels that fill half a vector. Else
+    /// the same.
+    type Half: Vector<Isa: From<Self::Isa>>;
+
     /// `x` in each lane.
     fn splat(isa: Self::Isa, x: f32) -> Self;
 
@@ -158,6 +162,8 @@ impl<const N: usize> Lanes<N> {
 
 impl<const N: usize> Vector for Lanes<N> {
     type Isa = Portable;
+
+    type Half = Self;
 
     const LANES: usize = N;
 

@@ -148,7 +148,7 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
-    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_6x32), blob, |input, output, epilogue| {
+    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_8x32), blob, |input, output, epilogue| {
         Pointwise { input, output, weights: at, bias, epilogue }
     });
 }

@@ -10,11 +10,12 @@ use crate::{Isa, Shape, Target};
 
 /// Every AVX-512 kernel.
 ///
-/// Tiles. 6×32: 12 sums, 2 vectors of weights and 1 broadcast. Matrices are packed as for AVX2, so that a module
+/// Tiles. 8×32: 16 sums, 2 vectors of weights and 1 broadcast are 19 of 32 registers; higher ones are slower, for
+/// the sums of a tile are stored at once. Matrices are packed as for AVX2, so that a module
 /// with both variants holds them once.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
-    row("x86_64::avx512::gemm_f32_6x32",        Pointwise,     [6, 32], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX512, [6, 32], s)),
+    row("x86_64::avx512::gemm_f32_8x32",        Pointwise,     [8, 32], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX512, [8, 32], s)),
     row("x86_64::avx512::conv2d_f32_6x32",      Conv2d,        [6, 32], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX512, [6, 32], s)),
     row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),

@@ -201,14 +201,14 @@ impl Product<'_> {
         }
         let mut column = 0;
         while column < n {
-            let left = (n - column).div_ceil(V::LANES);
-            let width = match width::<V, NR>(self.m, left) {
-                4 => self.stripe::<V, NR, 2, 4>(isa, column),
-                3 => self.stripe::<V, NR, 3, 3>(isa, column),
-                2 => self.stripe::<V, NR, MR, 2>(isa, column),
-                _ => self.stripe::<V, NR, MR, 1>(isa, column),
+            column += match width::<V, NR>(self.m, n - column) {
+                Width::Halves(3) => self.stripe::<V::Half, NR, 4, 3>(isa.into(), column),
+                Width::Halves(_) => self.stripe::<V::Half, NR, 6, 1>(isa.into(), column),
+                Width::Whole(4) => self.stripe::<V, NR, 2, 4>(isa, column),
+                Width::Whole(3) => self.stripe::<V, NR, 4, 3>(isa, column),
+                Width::Whole(2) => self.stripe::<V, NR, MR, 2>(isa, column),
+                Width::Whole(_) => self.stripe::<V, NR, MR, 1>(isa, column),
             };
-            column += width * V::LANES;
         }
     }
 
@@ -219,7 +219,7 @@ impl Product<'_> {
         V::apart(isa, Row::<V, W> { isa, panels, input, output, residual, finish });
     }
 
-    /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`. Answers `W`.
+    /// `W` vectors of columns of all rows, in tiles of nearly equal heights up to `MR`. Answers how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
@@ -232,6 +232,8 @@ impl Product<'_> {
                 continue;
             }
             match height {
+                8 if MR >= 8 => self.apart::<V, NR, 8, W>(isa, row, count, column),
+                7 if MR >= 7 => self.apart::<V, NR, 7, W>(isa, row, count, column),
                 6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, row, count, column),
                 5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, row, count, column),
                 4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, row, count, column),
@@ -241,7 +243,7 @@ impl Product<'_> {
             }
             row += height * count;
         }
-        W
+        W * V::LANES
     }
 
     #[inline(always)]
@@ -280,7 +282,9 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
         let (k, n) = (product.panels.k, product.panels.n);
         let columns = (n - column).min(W * V::LANES);
         let bounds = product.finish.bounds().0;
+        // Each tile asks for the share of the next columns that it has of the rows.
         let next = product.panels.weights.wrapping_add((column + W * V::LANES) / NR * NR * k);
+        let step = (M * W * V::LANES).div_ceil(product.m.max(1));
         for tile in 0..self.count {
             let row = self.row + tile * M;
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and `W` vectors
@@ -289,11 +293,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let mut sums = product.panels.bias::<V, M, W>(isa, column);
                 let a = offsets(product.input.add(row * k), k);
                 let b = product.panels.columns::<V, NR, W>(column);
-                // The share of the next columns that this tile has of the rows.
-                let ahead = Ahead {
-                    at: next.wrapping_add(row * (k * W * V::LANES) / product.m),
-                    step: (M * W * V::LANES).div_ceil(product.m),
-                };
+                let ahead = Ahead { at: next.wrapping_add(row / M * step * k), step };
                 accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k, ahead);
                 let at = row * n + column;
                 let output = offsets_mut(product.output.add(at), n);
@@ -308,17 +308,27 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
     }
 }
 
-/// Vectors that a tile is wide when `m` rows and `left` vectors of columns are to be computed. Few rows
-/// take wide tiles, so that enough sums are under way to hide the latency of a multiply-add (4 cycles × 2
-/// units on Zen 3); an odd last vector joins the two before it in a tile of 3 rows (9 sums, 3 vectors of
-/// weights and 1 broadcast).
+/// How wide a tile is, in vectors or halves of them.
+enum Width {
+    Whole(usize),
+    Halves(usize),
+}
+
+/// The width of the next tile when `m` rows and `left` columns are to be computed. Few rows take wide tiles, so
+/// that enough sums are under way to hide the latency of a multiply-add (4 cycles × 2 units on Zen 3). An odd
+/// last vector joins the two before it in a tile of 4 rows (12 sums, 3 vectors of weights and 1 broadcast are
+/// AVX2's 16 registers), and an odd half of a vector joins the vector before it as two halves.
 #[inline(always)]
-const fn width<V: Vector, const NR: usize>(m: usize, left: usize) -> usize {
-    let wide = 2 * V::LANES >= NR;
-    match (m, left) {
-        (..=2, 4..) => 4,
-        (_, 3) if wide => 3,
-        (_, 2..) => 2,
-        _ => 1,
+const fn width<V: Vector, const NR: usize>(m: usize, left: usize) -> Width {
+    let (vectors, halves) = (left.div_ceil(V::LANES), left / V::Half::LANES);
+    let odd = V::Half::LANES < V::LANES && left % V::LANES == V::Half::LANES;
+    let wide = 2 * V::LANES >= NR && V::Half::LANES == V::LANES;
+    match (m, vectors) {
+        (..=2, 4..) => Width::Whole(4),
+        _ if odd && (halves == 1 || halves == 3) => Width::Halves(halves),
+        _ if odd && halves == 5 => Width::Whole(1),
+        (_, 3) if wide => Width::Whole(3),
+        (_, 2..) => Width::Whole(2),
+        _ => Width::Whole(1),
     }
 }

@@ -1,7 +1,7 @@
 //! Kernels for AVX2 and FMA: 16 registers of 8 `f32`.
 
 pub(super) mod codes;
-mod vector;
+pub(super) mod vector;
 
 pub use super::detect::Avx2;
 

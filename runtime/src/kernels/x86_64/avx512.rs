@@ -25,15 +25,15 @@ use vector::F32x16;
 kernels! {
     Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
 
-    /// Pointwise convolution; weights in panels of 16 columns. Tiles of 6 positions × 32 channels: 12 sums,
+    /// Pointwise convolution; weights in panels of 16 columns. Tiles of 8 positions × 32 channels: 16 sums,
     /// 2 vectors of weights and 1 broadcast.
-    gemm_f32_6x32: Pointwise = gemm::run::<F32x16, 16, 6>;
+    gemm_f32_8x32: Pointwise = gemm::run::<F32x16, 16, 8>;
 
-    /// Dense convolution; weights in panels of 16 columns, tiles as of [`gemm_f32_6x32`].
+    /// Dense convolution; weights in panels of 16 columns, tiles of 6 positions × 32 channels.
     conv2d_f32_6x32: Conv2d = conv2d::run::<F32x16, 16, 6>;
 
-    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles as of
-    /// [`gemm_f32_6x32`].
+    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles of 6
+    /// positions × 32 channels.
     conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16>;
 
     /// As [`conv2d_f32_stem`], of planes.

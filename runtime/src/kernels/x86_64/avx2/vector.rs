@@ -23,6 +23,8 @@ impl F32x8 {
 impl Vector for F32x8 {
     type Isa = Avx2;
 
+    type Half = Self;
+
     const LANES: usize = 8;
 
     #[inline(always)]

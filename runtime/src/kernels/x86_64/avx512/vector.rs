@@ -1,5 +1,6 @@
 //! Sixteen `f32` in a zmm register.
 
+use super::super::avx2::vector::F32x8;
 use super::Avx512;
 use crate::kernels::generic::activation;
 use crate::kernels::vector::{Task, Vector};
@@ -35,6 +36,8 @@ const fn mask(lanes: usize) -> __mmask16 {
 
 impl Vector for F32x16 {
     type Isa = Avx512;
+
+    type Half = F32x8;
 
     const LANES: usize = 16;
 
