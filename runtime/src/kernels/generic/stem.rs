@@ -4,8 +4,8 @@
 //! for each tap and channel, that is made once for a row of outputs. Taps outside the map are not in it: the
 //! inner loop knows neither a border nor the order of the input's dimensions.
 //!
-//! Tiles are up to 6 columns of one row × 2 vectors of channels: 12 sums, 2 vectors of weights and a broadcast
-//! are 15 of AVX2's 16 registers. Bound by the multiply-adds: 6 cycles of them for 5 of loads.
+//! Tiles are up to `MR` columns of one row × 2 vectors of channels. With 6 columns 12 sums, 2 vectors of weights
+//! and a broadcast are 15 of AVX2's 16 registers. Bound by the multiply-adds: 6 cycles of them for 5 of loads.
 
 use super::epilogue::{Finish, offsets, offsets_mut};
 use super::gemm::Panels;
@@ -22,7 +22,7 @@ const MOST: usize = 512;
 
 /// See [`Conv2d`]; one group, at most 512 elements a sum. Weights are in panels of `NR` columns.
 #[inline(always)]
-pub fn interleaved<V: Vector, const NR: usize>(
+pub fn interleaved<V: Vector, const NR: usize, const MR: usize>(
     isa: V::Isa,
     memory: &Memory<'_>,
     step: &Conv2d,
@@ -37,13 +37,13 @@ pub fn interleaved<V: Vector, const NR: usize>(
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
     let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
-    layer.run::<V, NR>(isa, rows, source.row(0), |y| source.row(y));
+    layer.run::<V, NR, MR>(isa, rows, source.row(0), |y| source.row(y));
     Some(())
 }
 
 /// See [`PlanarConv2d`]; at most 512 elements a sum. Weights are in panels of `NR` columns.
 #[inline(always)]
-pub fn planar<V: Vector, const NR: usize>(
+pub fn planar<V: Vector, const NR: usize, const MR: usize>(
     isa: V::Isa,
     memory: &Memory<'_>,
     step: &PlanarConv2d,
@@ -56,7 +56,7 @@ pub fn planar<V: Vector, const NR: usize>(
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
     let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
-    layer.run::<V, NR>(isa, rows, input, |y| input.wrapping_add(y * width));
+    layer.run::<V, NR, MR>(isa, rows, input, |y| input.wrapping_add(y * width));
     Some(())
 }
 
@@ -130,7 +130,7 @@ impl<'m> Layer<'m> {
 
     /// The rows of outputs; `line` says where a row of the input begins, `base` where all of them do.
     #[inline(always)]
-    fn run<V: Vector, const NR: usize>(
+    fn run<V: Vector, const NR: usize, const MR: usize>(
         &self,
         isa: V::Isa,
         rows: Range<usize>,
@@ -143,11 +143,11 @@ impl<'m> Layer<'m> {
         for y in rows {
             if !inside.is_empty() {
                 self.fill::<NR>(&mut table, y, 0..self.taps[1], line);
-                self.columns::<V, NR>(isa, &table, y, inside.clone());
+                self.columns::<V, NR, MR>(isa, &table, y, inside.clone());
             }
             for x in (0..inside.start).chain(inside.end..self.output.width) {
                 self.fill::<NR>(&mut table, y, columns.taps(x), line);
-                self.columns::<V, NR>(isa, &table, y, x..x + 1);
+                self.columns::<V, NR, MR>(isa, &table, y, x..x + 1);
             }
         }
     }
@@ -182,7 +182,13 @@ impl<'m> Layer<'m> {
 
     /// All channels of columns whose sums have the table's elements.
     #[inline(always)]
-    fn columns<V: Vector, const NR: usize>(&self, isa: V::Isa, table: &Table, y: usize, x: Range<usize>) {
+    fn columns<V: Vector, const NR: usize, const MR: usize>(
+        &self,
+        isa: V::Isa,
+        table: &Table,
+        y: usize,
+        x: Range<usize>,
+    ) {
         let n = self.output.channels;
         let mut channel = 0;
         while channel < n {
@@ -192,8 +198,8 @@ impl<'m> Layer<'m> {
                     self.stripe::<V, NR, 1, 8>(isa, table, y, x.clone(), channel)
                 }
                 3 => self.stripe::<V, NR, 3, 3>(isa, table, y, x.clone(), channel),
-                2.. => self.stripe::<V, NR, 6, 2>(isa, table, y, x.clone(), channel),
-                _ => self.stripe::<V, NR, 6, 1>(isa, table, y, x.clone(), channel),
+                2.. => self.stripe::<V, NR, MR, 2>(isa, table, y, x.clone(), channel),
+                _ => self.stripe::<V, NR, MR, 1>(isa, table, y, x.clone(), channel),
             };
             channel += width * V::LANES;
         }
@@ -216,6 +222,8 @@ impl<'m> Layer<'m> {
             }
             let tiles = Place { x, y, count, channel };
             match len {
+                8 if MR >= 8 => self.apart::<V, NR, 8, W>(isa, table, tiles),
+                7 if MR >= 7 => self.apart::<V, NR, 7, W>(isa, table, tiles),
                 6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, table, tiles),
                 5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, table, tiles),
                 4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, table, tiles),

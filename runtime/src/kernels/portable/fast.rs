@@ -32,10 +32,10 @@ kernels! {
     conv2d_f32_4x8: Conv2d = conv2d::run::<F32x4, 16, 4>;
 
     /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns.
-    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x4, 16>;
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x4, 16, 6>;
 
     /// As [`conv2d_f32_stem`], of planes.
-    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x4, 16>;
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x4, 16, 6>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;

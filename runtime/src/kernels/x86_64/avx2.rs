@@ -31,10 +31,10 @@ kernels! {
 
     /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles as of
     /// [`gemm_f32_6x16`].
-    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x8, 16>;
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x8, 16, 6>;
 
     /// As [`conv2d_f32_stem`], of planes.
-    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x8, 16>;
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x8, 16, 6>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x8>;

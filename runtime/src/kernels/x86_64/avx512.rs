@@ -32,12 +32,12 @@ kernels! {
     /// Dense convolution; weights in panels of 16 columns, tiles of 6 positions × 32 channels.
     conv2d_f32_6x32: Conv2d = conv2d::run::<F32x16, 16, 6>;
 
-    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles of 6
-    /// positions × 32 channels.
-    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16>;
+    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles as of
+    /// [`gemm_f32_8x32`].
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16, 8>;
 
     /// As [`conv2d_f32_stem`], of planes.
-    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16>;
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16, 8>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;

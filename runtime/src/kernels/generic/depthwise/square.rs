@@ -57,11 +57,21 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     let band = Band::<PAD>::new::<V>(memory, step, &rows)?;
     for y in rows {
         let line = Line::<PAD, K>::new(&band, y);
-        line.outputs::<V>(isa, stride);
+        let c = step.output.channels;
+        let whole = c - c % V::LANES;
+        line.outputs::<V>(isa, stride, 0..whole);
+        let halves = c - c % V::Half::LANES;
+        line.outputs::<V::Half>(isa.into(), stride, whole..halves);
         // SAFETY: the row is one that the band was checked for.
         unsafe {
-            line.finish::<V>(isa);
-            line.rest::<V>(isa);
+            if halves == whole {
+                line.finish::<V>(isa, whole);
+            } else {
+                line.finish::<V::Half>(isa.into(), halves);
+            }
+            if halves < c {
+                band.outputs::<V>(isa, y, 0..step.output.width, halves);
+            }
         }
     }
     Some(())
@@ -91,10 +101,13 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         Self { band, y, input, taps, inside: columns.inside() }
     }
 
-    /// Whole vectors of channels of all columns, in blocks of nearly equal widths: those inside the map
+    /// Those channels, whole vectors of them up to the last, of all columns, in blocks of nearly equal widths: those inside the map
     /// together, those at its edges by themselves.
     #[inline(always)]
-    fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize) {
+    fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize, channels: Range<usize>) {
+        if channels.is_empty() {
+            return;
+        }
         let mut x = 0;
         let c = self.band.step.output.channels;
         let pairs = (c * size_of::<f32>()).is_multiple_of(CONFLICT)
@@ -111,7 +124,7 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
             while done < count {
                 let edge = self.band.axes[1].edge(x, len);
                 let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
-                let blocks = Blocks { x, len, count: fits, edge };
+                let blocks = Blocks { x, len, count: fits, edge, channel: channels.start };
                 if pairs {
                     self.pairs::<V>(isa, stride, blocks);
                 } else {
@@ -189,16 +202,15 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         V::apart(isa, Outputs::<V, PAD, K, W, S, EDGE, N> { line: self, isa, blocks });
     }
 
-    /// What an epilogue does beyond bounds, to all whole vectors of the row.
+    /// What an epilogue does beyond bounds, to the row's channels below `whole`, a multiple of a vector.
     ///
     /// # Safety
     ///
     /// The row must be one that the band was checked for, and its sums be stored.
     #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, isa: V::Isa) {
+    unsafe fn finish<V: Vector>(&self, isa: V::Isa, whole: usize) {
         let Band { step, output, finish, .. } = self.band;
         let (width, c) = (step.output.width, step.output.channels);
-        let whole = c - c % V::LANES;
         if finish.bounds().1 {
             return;
         }
@@ -209,23 +221,8 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         }
     }
 
-    /// The channels that do not fill a vector.
-    ///
-    /// # Safety
-    ///
-    /// The row must be one that the band was checked for.
-    #[inline(always)]
-    unsafe fn rest<V: Vector>(&self, isa: V::Isa) {
-        let Depthwise { output, .. } = self.band.step;
-        let channel = output.channels / V::LANES * V::LANES;
-        if channel < output.channels {
-            // SAFETY: the caller's.
-            unsafe { self.band.outputs::<V>(isa, self.y, 0..output.width, channel) }
-        }
-    }
-
-    /// `N` outputs from column `x` on, all whole vectors of their channels, `W` at a time. Input columns outside the map are left
-    /// out.
+    /// `N` outputs from column `x` on, all whole vectors of their channels from one on, `W` at a time. Input columns
+    /// outside the map are left out.
     ///
     /// # Safety
     ///
@@ -235,6 +232,7 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         &self,
         isa: V::Isa,
         x: usize,
+        from: usize,
     ) {
         // Everything that the loop reads is a local: what it stores cannot change it.
         let Band { step, axes, weights, bias, output, ref finish, .. } = *self.band;
@@ -249,7 +247,7 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
             *row = self.input[tap].wrapping_add(first.wrapping_mul(c));
         }
         let weights = weights.wrapping_add(above * K * PAD);
-        for channel in (0..c - c % (W * V::LANES)).step_by(W * V::LANES) {
+        for channel in (from..c - c % (W * V::LANES)).step_by(W * V::LANES) {
             // SAFETY: weights and bias are padded to whole panels; input columns lie in the map.
             unsafe {
                 let mut taps = [weights; W];
@@ -309,6 +307,8 @@ struct Blocks {
     count: usize,
     /// Which of their columns lie outside the map.
     edge: u8,
+    /// The first of their channels.
+    channel: usize,
 }
 
 struct Outputs<
@@ -338,10 +338,10 @@ impl<
 {
     #[inline(always)]
     fn run(self) {
-        let Blocks { x, count, .. } = self.blocks;
+        let Blocks { x, count, channel, .. } = self.blocks;
         for block in 0..count {
             // SAFETY: the blocks lie in the line, whose stride its user vouches for.
-            unsafe { self.line.block::<V, W, S, EDGE, N>(self.isa, x + block * N) }
+            unsafe { self.line.block::<V, W, S, EDGE, N>(self.isa, x + block * N, channel) }
         }
     }
 }
