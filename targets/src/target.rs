@@ -16,7 +16,7 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA: 16 registers of 8 `f32`.
     Avx2,
-    /// AVX-512F: 32 registers of 16 `f32`.
+    /// AVX-512F, BW, DQ, VL and VNNI: 32 registers of 16 `f32`.
     Avx512,
 }
 
@@ -94,10 +94,10 @@ pub const X86_64_AVX2: Target = Target {
     fma_per_cycle: 16.0, // two 256-bit FMAs: Intel optimization manual, Haswell; AMD 19h software optimization guide
 };
 
-/// x86 with AVX-512 (Skylake-SP 2017, Zen 4 2022, and later).
+/// x86 with AVX-512 and VNNI (Cascade Lake 2019, Zen 4 2022, and later).
 pub const X86_64_AVX512: Target = Target {
     name: "x86-64-avx512",
-    about: "x86 with AVX-512F (Skylake-SP, Zen 4 and later)",
+    about: "x86 with AVX-512 and VNNI (Cascade Lake, Zen 4 and later)",
     variants: &[Isa::Avx512],
     l2_bytes: 1 << 20,
     ..X86_64_AVX2
