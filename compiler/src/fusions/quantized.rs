@@ -189,6 +189,7 @@ mod tests {
     use crate::graph::testing::Net;
     use crate::ops::binary::BinaryOp::{Add, Mul};
     use crate::ops::dequantize::Dequantize;
+    use crate::ops::global_pool::GlobalPool;
     use crate::ops::pad::Pad;
     use crate::ops::quantize::Quantize;
     use crate::ops::reshape::Reshape;
@@ -283,7 +284,10 @@ mod tests {
         let mut net = Net::new();
         let x = input(&mut net, &[1, 2, 2, 4]);
         let real = dq(&mut net, x, 0.02);
-        let gate = net.activate(Activation::Sigmoid, real);
+        let pooled = net.op("pool", GlobalPool { max: false }, &[real]);
+        let pooled = q(&mut net, pooled, 0.02);
+        let pooled = dq(&mut net, pooled, 0.02);
+        let gate = net.activate(Activation::Sigmoid, pooled);
         let gate = q(&mut net, gate, 0.004);
         let gate = dq(&mut net, gate, 0.004);
         let product = net.binary(Mul, real, gate);
@@ -293,15 +297,40 @@ mod tests {
         let sum = q(&mut net, sum, 0.03);
         let flat = net.op("flat", Reshape { shape: vec![16] }, &[sum]);
         insta::assert_snapshot!(fused(net, flat, Rounding::Onnx), @r"
+        int8: pool, q
         int8: act1, q
         int8: mul2, q
         int8: add3, q
         %0 u8[1,2,2,4] = input()                                                 x
-        %1 u8[1,2,2,4] = int8 table of sigmoid → 0.004u8@100(%0, u8[256] #57cb)  act1
-        %2 u8[1,2,2,4] = int8 mul → 0.01u8@100(%0, %1)                           mul2
-        %3 u8[1,2,2,4] = int8 add → 0.03u8@100(%2, %0)                           add3
-        %4 u8[16]      = reshape(%3)                                             flat
-        return %4 as y
+        %1 u8[1,1,1,4] = int8 average_pool 2x2 → 0.02u8@100(%0)                  pool
+        %2 u8[1,1,1,4] = int8 table of sigmoid → 0.004u8@100(%1, u8[256] #57cb)  act1
+        %3 u8[1,2,2,4] = int8 mul → 0.01u8@100(%0, %2)                           mul2
+        %4 u8[1,2,2,4] = int8 add → 0.03u8@100(%3, %0)                           add3
+        %5 u8[16]      = reshape(%4)                                             flat
+        return %5 as y
+        ");
+    }
+
+    #[test]
+    fn sums_and_products_of_functions_of_one_value_are_a_table() {
+        let mut net = Net::new();
+        let x = input(&mut net, &[1, 2, 2, 4]);
+        let real = dq(&mut net, x, 0.02);
+        let gate = net.activate(Activation::Sigmoid, real);
+        let gate = q(&mut net, gate, 0.004);
+        let gate = dq(&mut net, gate, 0.004);
+        let product = net.binary(Mul, real, gate);
+        let product = q(&mut net, product, 0.01);
+        let product = dq(&mut net, product, 0.01);
+        let sum = net.binary(Add, product, real);
+        let sum = q(&mut net, sum, 0.03);
+        insta::assert_snapshot!(fused(net, sum, Rounding::Onnx), @r"
+        int8: act1, q
+        int8: mul2, q
+        int8: add3, q
+        %0 u8[1,2,2,4] = input()                                                                   x
+        %1 u8[1,2,2,4] = int8 table of add(mul(x, sigmoid → 0.004u8@100) → 0.01u8@100, x) → 0.03u8@100(%0, u8[256] #fe15)  add3
+        return %1 as y
         ");
     }
 
