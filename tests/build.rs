@@ -18,7 +18,7 @@ fn row(kernel: &Kernel) -> String {
     let rows = if kernel.family.streams() { ", core::ops::Range<usize>" } else { "" };
     let (cfg, token) = match kernel.isa {
         Isa::Portable => ("", String::new()),
-        Isa::Avx2 | Isa::Avx512 => ("#[cfg(target_arch = \"x86_64\")] ", token(kernel.isa)),
+        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => ("#[cfg(target_arch = \"x86_64\")] ", token(kernel.isa)),
     };
     format!(
         "    {cfg}let _: fn({token}&mut mobilec_runtime::Memory<'_>, {step}{rows}) = \

@@ -269,6 +269,7 @@ fn default_target((arch, features): &(String, String)) -> &'static str {
     let avx512 = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"];
     match arch.as_str() {
         "x86_64" if avx512.into_iter().all(has) && has("fma") => "x86-64-avx512",
+        "x86_64" if has("avxvnni") && has("avx2") && has("fma") => "x86-64-avx-vnni",
         "x86_64" if has("avx2") && has("fma") => "x86-64-avx2",
         "x86_64" => "x86-64",
         _ => "portable",
@@ -287,6 +288,7 @@ mod tests {
         let avx512 = "avx,avx2,avx512bw,avx512dq,avx512f,avx512vl,avx512vnni,fma";
         assert_eq!(target("x86_64", avx512), "x86-64-avx512");
         assert_eq!(target("x86_64", "avx,avx2,avx512f,fma"), "x86-64-avx2");
+        assert_eq!(target("x86_64", "avx,avx2,avxvnni,fma"), "x86-64-avx-vnni");
         assert_eq!(target("aarch64", "neon"), "portable");
         assert_eq!(target("arm", ""), "portable");
     }

@@ -49,6 +49,10 @@ pub fn native() -> &'static Target {
         return &mobilec_targets::X86_64_AVX512;
     }
     #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("fma") {
+        return &mobilec_targets::X86_64_AVX_VNNI;
+    }
+    #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         return &mobilec_targets::X86_64_AVX2;
     }

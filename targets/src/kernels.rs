@@ -2,6 +2,7 @@
 
 mod avx2;
 mod avx512;
+mod avx_vnni;
 mod cost;
 mod portable;
 
@@ -221,7 +222,7 @@ pub struct Kernel {
 
 /// Every kernel, portable ones first.
 pub fn all() -> impl Iterator<Item = &'static Kernel> {
-    portable::KERNELS.iter().chain(avx2::KERNELS).chain(avx512::KERNELS)
+    portable::KERNELS.iter().chain(avx2::KERNELS).chain(avx_vnni::KERNELS).chain(avx512::KERNELS)
 }
 
 /// The kernels of a family and element type that an instruction set can run.

@@ -9,4 +9,6 @@ pub mod kernels;
 mod target;
 
 pub use kernels::{Element, Family, Kernel, Layout, Shape};
-pub use target::{ALL, Arch, Isa, PORTABLE, Target, X86_64, X86_64_AVX2, X86_64_AVX512, by_name};
+pub use target::{
+    ALL, Arch, Isa, PORTABLE, Target, X86_64, X86_64_AVX_VNNI, X86_64_AVX2, X86_64_AVX512, by_name,
+};

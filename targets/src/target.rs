@@ -16,6 +16,8 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA: 16 registers of 8 `f32`.
     Avx2,
+    /// AVX2 and AVX-VNNI.
+    AvxVnni,
     /// AVX-512F, BW, DQ, VL and VNNI: 32 registers of 16 `f32`.
     Avx512,
 }
@@ -26,6 +28,7 @@ impl Isa {
         match self {
             Self::Portable => None,
             Self::Avx2 => Some("x86_64::Avx2"),
+            Self::AvxVnni => Some("x86_64::AvxVnni"),
             Self::Avx512 => Some("x86_64::Avx512"),
         }
     }
@@ -35,6 +38,7 @@ impl Isa {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx_vnni",
             Self::Avx512 => "avx512",
         }
     }
@@ -44,6 +48,7 @@ impl Isa {
         match self {
             Self::Portable => &[Self::Portable],
             Self::Avx2 => &[Self::Avx2, Self::Portable],
+            Self::AvxVnni => &[Self::AvxVnni, Self::Avx2, Self::Portable],
             Self::Avx512 => &[Self::Avx512, Self::Portable],
         }
     }
@@ -94,6 +99,14 @@ pub const X86_64_AVX2: Target = Target {
     fma_per_cycle: 16.0, // two 256-bit FMAs: Intel optimization manual, Haswell; AMD 19h software optimization guide
 };
 
+/// x86 with AVX2 and AVX-VNNI (Alder Lake 2021, Zen 5 2024, and later).
+pub const X86_64_AVX_VNNI: Target = Target {
+    name: "x86-64-avx-vnni",
+    about: "x86 with AVX2 and AVX-VNNI (Alder Lake, Zen 5 and later)",
+    variants: &[Isa::AvxVnni],
+    ..X86_64_AVX2
+};
+
 /// x86 with AVX-512 and VNNI (Cascade Lake 2019, Zen 4 2022, and later).
 pub const X86_64_AVX512: Target = Target {
     name: "x86-64-avx512",
@@ -112,7 +125,7 @@ pub const X86_64: Target = Target {
 };
 
 /// Every target, in the order in which they are listed.
-pub const ALL: &[Target] = &[PORTABLE, X86_64_AVX2, X86_64_AVX512, X86_64];
+pub const ALL: &[Target] = &[PORTABLE, X86_64_AVX2, X86_64_AVX_VNNI, X86_64_AVX512, X86_64];
 
 /// The target of that name.
 pub fn by_name(name: &str) -> Option<&'static Target> {

@@ -3,10 +3,11 @@
 //! so do the kernel tests.
 
 use mobilec::driver::{self, Compiled, Options};
+use mobilec::harness;
 use mobilec::ops::quantization::Rounding;
 use mobilec::plan::Objective;
 use mobilec::tensor::Tensor;
-use mobilec_tests::emitted::{npy, open, target, to_nchw};
+use mobilec_tests::emitted::{self, compile, npy, open, target, to_nchw};
 use mobilec_tests::{batch, folder, has_avx512, here, skip};
 use std::path::Path;
 use std::process::Command;
@@ -116,4 +117,25 @@ fn kernels_pass_their_tests() {
     let output = Command::new(here().join("avx512/kernels.sh")).arg("6").output().expect("sh runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("test result: ok"), "{text}{output:?}");
+}
+
+/// AVX-VNNI's kernel is tested in AVX-512's encoding; what is emitted for it is built here, and run where the CPU has
+/// it.
+#[test]
+fn networks_for_avx_vnni_build() {
+    if !is_x86() {
+        return;
+    }
+    let network = open(&here().join("digits/digits_int8.onnx"), &[]);
+    let compiled = compile(&network, "x86-64-avx-vnni");
+    let kernels = |name: &str| compiled.plan.text().contains(name);
+    assert!(kernels("avx_vnni::conv2d_q8_6x16") && kernels("avx2::dwconv2d_q8_9p16c"));
+    let built = harness::build(&compiled, false, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avxvnni") {
+        let expected = emitted::run(&compile(&network, "portable"), &digits());
+        let (bytes, _) = built.run(&digits()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(&bytes[..], &expected[0].bytes()[..]);
+    }
+    drop(built);
 }

@@ -229,7 +229,14 @@ impl Emit<'_> {
             _ => (format_ident!("{}", kernel.path), format_ident!("kernels")),
         };
         let name = const_name(region, index, step);
-        let cpu = kernel.isa.token().map(|_| quote! { cpu, });
+        let cpu = kernel.isa.token().map(|_| {
+            // The instruction set holds others whose kernels it uses.
+            if kernel.isa == self.isa {
+                quote! { cpu, }
+            } else {
+                quote! { cpu.into(), }
+            }
+        });
         let rows = step.takes_rows().then(|| {
             let rows = rows(region, index, step);
             quote! { , #rows }

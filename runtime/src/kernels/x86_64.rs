@@ -2,8 +2,10 @@
 
 pub mod avx2;
 pub mod avx512;
+pub mod avx_vnni;
 mod detect;
 mod lookup;
+mod ymm_sums;
 
 use self::detect::{Avx2, Avx512, Vbmi};
 use super::generic::softmax::Row;

@@ -534,8 +534,34 @@ proptest! {
         let dotted = blob.push(dots(&constants.weights, layer.n, depth, run).into_iter().map(|byte| [byte]));
         let bias = blob.words(&folded(&layer, &constants, false));
         let (multipliers, shifts) = (blob.words(&constants.multipliers), blob.words(&constants.shifts));
-        let kernels = kernels!(conv2d_q8, conv2d_q8_6x16, conv2d_q8_12x32);
-        for (kernel, weights) in kernels.iter().zip([plain, paired, dotted]) {
+        let mut kernels: Vec<_> = kernels!(conv2d_q8, conv2d_q8_6x16, conv2d_q8_12x32)
+            .into_iter()
+            .zip([plain, paired, dotted])
+            .collect();
+        // AVX-VNNI's, and the same in AVX-512's encoding.
+        #[cfg(target_arch = "x86_64")]
+        {
+            use mobilec_runtime::kernels::x86_64::{avx_vnni, avx512};
+            use mobilec_runtime::x86_64::{Avx512, AvxVnni};
+            if AvxVnni::detect().is_some() {
+                let kernel: Kernel<QuantizedConv2d> = ("avx_vnni::conv2d_q8_6x16", |memory, step, rows| {
+                    if let Some(cpu) = AvxVnni::detect() {
+                        avx_vnni::conv2d_q8_6x16(cpu, memory, step, rows);
+                    }
+                });
+                kernels.push((kernel, dotted));
+            }
+            if Avx512::detect().is_some() {
+                let kernel: Kernel<QuantizedConv2d> = ("avx512::conv2d_q8_6x16", |memory, step, rows| {
+                    if let Some(cpu) = Avx512::detect() {
+                        avx512::conv2d_q8_6x16(cpu, memory, step, rows);
+                    }
+                });
+                kernels.push((kernel, dotted));
+            }
+        }
+        for (kernel, weights) in &kernels {
+            let weights = *weights;
             if weights != plain && layer.groups != 1 {
                 continue;
             }

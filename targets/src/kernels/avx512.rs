@@ -67,7 +67,7 @@ const fn codes(
 }
 
 /// What a convolution of codes takes: the rows of a window must fit the block that they are copied to.
-fn few_rows(shape: &Shape) -> Option<&'static str> {
+pub fn few_rows(shape: &Shape) -> Option<&'static str> {
     let [rows, columns] = shape.kernel;
     let channels = shape.k / (rows * columns).max(1);
     let bytes = rows * ((columns - columns.min(1)) * shape.dilation[1] + 1) * channels;

@@ -18,7 +18,7 @@ use crate::steps::{
     QuantizedPool2d, Softmax,
 };
 use bytes::U8x64;
-use codes::{Half, I32x16, Steps};
+use codes::{Half, I32x16, Steps, Whole};
 use core::ops::Range;
 use vector::F32x16;
 
@@ -72,7 +72,10 @@ kernels! {
 
     /// Convolution of codes; weights in dots. Tiles of 12 positions × 32 channels: 24 sums, 2 vectors of weights and 1
     /// broadcast.
-    conv2d_q8_12x32: QuantizedConv2d = of_codes::dots::run::<I32x16, Half, I32x8>;
+    conv2d_q8_12x32: QuantizedConv2d = of_codes::dots::run::<I32x16, Half, I32x8, 14, 2>;
+
+    /// AVX-VNNI's kernel in AVX-512's encoding: not chosen, but what its tests execute where there is no AVX-VNNI.
+    conv2d_q8_6x16: QuantizedConv2d = of_codes::dots::run::<Whole, Half, I32x8, 6, 1>;
 
     /// As AVX2's, 256 bits at a time.
     dwconv2d_q8_9p16c: QuantizedDepthwise = of_codes::depthwise::square::<I32x8, 3>;

@@ -38,9 +38,21 @@ token! {
 }
 
 token! {
+    /// Proof that the CPU has AVX-VNNI, AVX2 and FMA and that the operating system saves their registers: Intel's
+    /// CPUs since Alder Lake, AMD's since Zen 5.
+    AvxVnni, ["avxvnni", "avx2", "fma"], has_avx_vnni
+}
+
+token! {
     /// Proof that the CPU has AVX-512F, BW and VBMI and that the operating system saves their registers: Intel's
     /// servers since Ice Lake, AMD's CPUs since Zen 4.
     Vbmi, ["avx512f", "avx512bw", "avx512vbmi"], has_vbmi
+}
+
+impl From<AvxVnni> for Avx2 {
+    fn from(_: AvxVnni) -> Self {
+        Self(())
+    }
 }
 
 impl From<Avx512> for Avx2 {
@@ -80,6 +92,12 @@ fn has_avx512() -> bool {
         leaf.ebx & (F | DQ | BW | VL) == F | DQ | BW | VL && leaf.ecx & VNNI != 0
     };
     has_avx2() && features() && saves(0b1110_0110)
+}
+
+/// Intel's instruction set extensions reference: AVX-VNNI is CPUID.(7, 1):EAX\[4\], where subleaf 1 is there.
+fn has_avx_vnni() -> bool {
+    const AVX_VNNI: u32 = 1 << 4;
+    has_avx2() && __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & AVX_VNNI != 0
 }
 
 fn has_vbmi() -> bool {

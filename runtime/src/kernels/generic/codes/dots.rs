@@ -43,9 +43,9 @@ const AHEAD: usize = 2048;
 const TILE: usize = 1;
 
 /// See [`QuantizedConv2d`]; one group, weights in dots. `H` are the sums of a last panel of up to 8 channels, `C`
-/// copies codes.
+/// copies codes. Tiles are at most `MR` positions × `WR` vectors, which are at most 14 × 2.
 #[inline(always)]
-pub fn run<V, H, C>(
+pub fn run<V, H, C, const MR: usize, const WR: usize>(
     isa: V::Isa,
     memory: &Memory<'_>,
     step: &QuantizedConv2d,
@@ -105,7 +105,7 @@ where
                         to
                     });
                     let to = sink.row(piece.start).add((first - piece.start * width) * n);
-                    product.block::<V, H>(isa, to, height)?;
+                    product.block::<V, H, MR, WR>(isa, to, height)?;
                 }
                 first += height;
             }
@@ -138,7 +138,7 @@ where
             unsafe {
                 C::apart(isa.into(), Rows::<C> { copy: &copy, y, x, columns: span(count), to });
                 product.windows = to;
-                product.block::<V, H>(isa, sink.row(y).add(x * n), count)?;
+                product.block::<V, H, MR, WR>(isa, sink.row(y).add(x * n), count)?;
             }
             x += count;
         }
@@ -272,7 +272,7 @@ impl Product<'_> {
     ///
     /// The windows must be laid out, and the positions be writable from `to` on.
     #[inline(always)]
-    unsafe fn block<V: DotVector, H: DotVector<Isa = V::Isa>>(
+    unsafe fn block<V: DotVector, H: DotVector<Isa = V::Isa>, const MR: usize, const WR: usize>(
         &self,
         isa: V::Isa,
         to: *mut u8,
@@ -286,17 +286,17 @@ impl Product<'_> {
             channel += match self.n - channel {
                 0..=HALF => {
                     let panels = [self.panel(at, HALF)?];
-                    self.tiles::<H, 1>(isa, Run { panels, height, count: 0, channel, to });
+                    self.tiles::<H, MR, 1>(isa, Run { panels, height, count: 0, channel, to });
                     HALF
                 }
-                left if left > CHANNELS + HALF => {
+                left if WR >= 2 && left > CHANNELS + HALF => {
                     let panels = [self.panel(at, CHANNELS)?, self.panel(at + 1, CHANNELS)?];
-                    self.tiles::<V, 2>(isa, Run { panels, height, count: 0, channel, to });
+                    self.tiles::<V, MR, 2>(isa, Run { panels, height, count: 0, channel, to });
                     2 * CHANNELS
                 }
                 _ => {
                     let panels = [self.panel(at, CHANNELS)?];
-                    self.tiles::<V, 1>(isa, Run { panels, height, count: 0, channel, to });
+                    self.tiles::<V, MR, 1>(isa, Run { panels, height, count: 0, channel, to });
                     CHANNELS
                 }
             };
@@ -306,21 +306,21 @@ impl Product<'_> {
 
     /// Tiles of the height that takes least.
     #[inline(always)]
-    fn tiles<V: DotVector, const W: usize>(&self, isa: V::Isa, run: Run<W>) {
+    fn tiles<V: DotVector, const MR: usize, const W: usize>(&self, isa: V::Isa, run: Run<W>) {
         let total = run.height;
         let (mut best, mut least) = (1, usize::MAX);
         for height in HEIGHTS {
             let cost = total.div_ceil(height) * (height + TILE);
-            if height <= total && cost < least {
+            if height <= total.min(MR) && cost < least {
                 (best, least) = (height, cost);
             }
         }
         let run = Run { count: total.div_ceil(best), ..run };
         match best {
-            14 => self.apart::<V, 14, W>(isa, run),
-            12 => self.apart::<V, 12, W>(isa, run),
-            10 => self.apart::<V, 10, W>(isa, run),
-            8 => self.apart::<V, 8, W>(isa, run),
+            14 if MR >= 14 => self.apart::<V, 14, W>(isa, run),
+            12 if MR >= 12 => self.apart::<V, 12, W>(isa, run),
+            10 if MR >= 10 => self.apart::<V, 10, W>(isa, run),
+            8 if MR >= 8 => self.apart::<V, 8, W>(isa, run),
             6 => self.apart::<V, 6, W>(isa, run),
             4 => self.apart::<V, 4, W>(isa, run),
             2 => self.apart::<V, 2, W>(isa, run),

@@ -5,7 +5,7 @@ use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::dot_vector::DotVector;
 use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
-use crate::kernels::x86_64::avx2::codes::{I32x8, Limits as HalfLimits};
+use crate::kernels::x86_64::ymm_sums::ymm_sums;
 use core::arch::x86_64::*;
 
 /// Sixteen sums. Made only from an [`Avx512`] token or from another one, so each proves AVX-512.
@@ -247,75 +247,4 @@ impl StepVector for Steps {
     }
 }
 
-/// Eight sums of which the last, narrow panel of a matrix is made. Made as [`I32x16`].
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct Half(I32x8);
-
-/// Thirty-two 8-bit numbers or weights. Made as [`I32x16`].
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct U8x32(__m256i);
-
-impl DotVector for Half {
-    type Isa = Avx512;
-    type Quads = U8x32;
-    type Limits = HalfLimits;
-
-    const LANES: usize = 8;
-
-    #[inline(always)]
-    fn apart(isa: Avx512, task: impl Task) {
-        apart(isa, task);
-    }
-
-    #[inline(always)]
-    unsafe fn load(isa: Avx512, from: *const i32) -> Self {
-        // SAFETY: the caller's.
-        Self(unsafe { I32x8::load(isa.into(), from) })
-    }
-
-    #[inline(always)]
-    unsafe fn quads(_: Avx512, from: *const u8) -> U8x32 {
-        // SAFETY: the token proves AVX-512, and the caller vouches for 32 elements.
-        U8x32(unsafe { _mm256_loadu_si256(from.cast()) })
-    }
-
-    #[inline(always)]
-    unsafe fn quad(_: Avx512, from: *const u8) -> U8x32 {
-        // SAFETY: the token proves AVX-512, and the caller vouches for 4 elements.
-        U8x32(unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) })
-    }
-
-    #[inline(always)]
-    fn prefetch(isa: Avx512, at: *const u8) {
-        I32x16::prefetch(isa, at);
-    }
-
-    #[inline(always)]
-    fn add_products(self, numbers: U8x32, weights: U8x32) -> Self {
-        // SAFETY: `self` proves AVX-512.
-        Self(I32x8(unsafe { _mm256_dpbusd_epi32(self.0.0, numbers.0, weights.0) }))
-    }
-
-    #[inline(always)]
-    fn limits(isa: Avx512, bounds: &Bounds) -> HalfLimits {
-        I32x8::limits(isa.into(), bounds)
-    }
-
-    #[inline(always)]
-    fn nearest(self, factors: Self) -> Self {
-        Self(self.0.nearest(factors.0))
-    }
-
-    #[inline(always)]
-    fn fixed_point(self, factors: Self, shifts: Self) -> Self {
-        Self(self.0.fixed_point(factors.0, shifts.0))
-    }
-
-    #[inline(always)]
-    unsafe fn store_four(steps: [Self; 4], limits: HalfLimits, to: [*mut u8; 4]) {
-        // SAFETY: the caller's.
-        unsafe { I32x8::store_four(steps.map(|steps| steps.0), limits, to) }
-    }
-}
+ymm_sums! { Avx512, apart, _mm256_dpbusd_epi32 }
