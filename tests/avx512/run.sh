@@ -18,6 +18,10 @@ dir=${AVX512_DIR:-$here/../../target/avx512}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 
+# One at a time installs and builds what all use.
+exec 9>"$dir/lock"
+flock 9
+
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 if ! [ -e /usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so ]; then
@@ -38,6 +42,8 @@ if [ -z "$(find "$dir/ram.bin" -newer "$here/machine.rs" 2>/dev/null)" ] ||
     objcopy -O binary -j .rom -j .reset --gap-fill 0xff "$dir/machine" "$dir/rom.bin"
     objcopy -O binary -R .rom -R .reset "$dir/machine" "$dir/ram.bin"
 fi
+
+exec 9>&-
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
