@@ -74,7 +74,7 @@ impl Bench {
                 size * size * k * n,
                 cpu,
                 |memory| avx2::gemm_f32_6x16(cpu, memory, &step, 0..size),
-                |cpu, memory| avx512::gemm_f32_8x32(cpu, memory, &step, 0..size),
+                Some(|cpu, memory: &mut Memory<'_>| avx512::gemm_f32_8x32(cpu, memory, &step, 0..size)),
                 |memory| portable::gemm_f32_4x8(memory, &step, 0..size),
             );
         }
@@ -116,13 +116,13 @@ impl Bench {
                         avx2::dwconv2d_f32_25p8c(cpu, memory, &step, 0..out);
                     }
                 },
-                |cpu, memory| {
+                Some(|cpu, memory: &mut Memory<'_>| {
                     if kernel == 3 {
                         avx512::dwconv2d_f32_9p16c(cpu, memory, &step, 0..out);
                     } else {
                         avx512::dwconv2d_f32_25p16c(cpu, memory, &step, 0..out);
                     }
-                },
+                }),
                 |memory| {
                     if kernel == 3 {
                         portable::dwconv2d_f32_9p8c(memory, &step, 0..out);
@@ -163,13 +163,13 @@ impl Bench {
                         avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
                     }
                 },
-                |cpu, memory| {
+                Some(|cpu, memory: &mut Memory<'_>| {
                     if 9 * c <= 512 {
                         avx512::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
                         avx512::conv2d_f32_6x32(cpu, memory, &step, 0..out);
                     }
-                },
+                }),
                 |memory| {
                     if 9 * c <= 512 {
                         portable::conv2d_f32_stem(memory, &step, 0..out);
@@ -235,7 +235,7 @@ impl Bench {
         fast: impl Fn(&mut Memory<'_>),
         plain: impl Fn(&mut Memory<'_>),
     ) {
-        self.run_all(name, macs, cpu, fast, |_, _| (), plain);
+        self.run_all(name, macs, cpu, fast, None::<fn(Avx512, &mut Memory<'_>)>, plain);
     }
 
     /// As [`run`](Self::run), with a kernel for AVX-512.
@@ -245,7 +245,7 @@ impl Bench {
         macs: usize,
         cpu: Avx2,
         fast: impl Fn(&mut Memory<'_>),
-        wide: impl Fn(Avx512, &mut Memory<'_>),
+        wide: Option<impl Fn(Avx512, &mut Memory<'_>)>,
         plain: impl Fn(&mut Memory<'_>),
     ) {
         if !name.contains(&self.filter) {
@@ -255,14 +255,14 @@ impl Bench {
         let weights = bytes_of(self.weights);
         let mut memory = self.arena.memory(weights, &[]);
         let (fast, peak) = (fastest(|| fast(&mut memory)), peak(cpu));
-        let wide = Avx512::detect().map_or(f64::INFINITY, |cpu| fastest(|| wide(cpu, &mut memory)));
+        let wide = wide.zip(Avx512::detect()).map(|(wide, cpu)| fastest(|| wide(cpu, &mut memory)));
         let plain = fastest(|| plain(&mut memory));
         println!(
             "{name:34} {:8.1} {:9.1} {:5.0}%   {:9.1} {:9.1}",
             fast * 1e6,
             flops / fast / 1e9,
             100.0 * flops / fast / peak,
-            flops / wide / 1e9,
+            wide.map_or(f64::NAN, |wide| flops / wide / 1e9),
             flops / plain / 1e9,
         );
     }
