@@ -1,8 +1,10 @@
 //! Sixty-four bytes, or sixteen 32-bit sums of their products, in a zmm register.
 
 use super::Avx512;
+use super::codes::{I32x16, Limits, apart};
 use crate::kernels::byte_vector::{ByteVector, PARTS};
 use crate::kernels::code_vector::Bounds;
+use crate::kernels::dot_vector::DotVector;
 use crate::kernels::vector::Task;
 use core::arch::x86_64::*;
 
@@ -11,13 +13,12 @@ use core::arch::x86_64::*;
 #[repr(transparent)]
 pub struct U8x64(__m512i);
 
-/// What numbers of steps are held to. Made only from an [`Avx512`] token.
-#[derive(Clone, Copy)]
-pub struct Limits {
-    zero: __m512i,
-    least: __m512i,
-    most: __m512i,
-    flip: __m512i,
+impl U8x64 {
+    /// Its sums.
+    #[inline(always)]
+    fn sums(self) -> I32x16 {
+        I32x16(self.0)
+    }
 }
 
 impl ByteVector for U8x64 {
@@ -27,14 +28,8 @@ impl ByteVector for U8x64 {
     const LANES: usize = 64;
 
     #[inline(always)]
-    fn apart(_: Avx512, task: impl Task) {
-        #[inline(never)]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn call(task: impl Task) {
-            task.run();
-        }
-        // SAFETY: the token proves AVX-512.
-        unsafe { call(task) }
+    fn apart(isa: Avx512, task: impl Task) {
+        apart(isa, task);
     }
 
     #[inline(always)]
@@ -117,68 +112,25 @@ impl ByteVector for U8x64 {
     }
 
     #[inline(always)]
-    fn limits(_: Avx512, bounds: &Bounds) -> Limits {
-        let splat = |byte: u8| byte.cast_signed();
-        // SAFETY: the token proves AVX-512.
-        unsafe {
-            Limits {
-                zero: _mm512_set1_epi16(bounds.zero),
-                least: _mm512_set1_epi8(splat(bounds.range[0])),
-                most: _mm512_set1_epi8(splat(bounds.range[1])),
-                flip: _mm512_set1_epi8(splat(bounds.flip)),
-            }
-        }
+    fn limits(isa: Avx512, bounds: &Bounds) -> Limits {
+        I32x16::limits(isa, bounds)
     }
 
     #[inline(always)]
     fn nearest(self, factors: Self) -> Self {
-        // SAFETY: `self` proves AVX-512.
-        unsafe {
-            let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(self.0), _mm512_castsi512_ps(factors.0));
-            Self(_mm512_cvtps_epi32(steps))
-        }
+        Self(self.sums().nearest(factors.sums()).0)
     }
 
     #[inline(always)]
     fn fixed_point(self, factors: Self, shifts: Self) -> Self {
-        // SAFETY: `self` proves AVX-512.
-        unsafe {
-            let (none, most) = (_mm512_setzero_si512(), _mm512_set1_epi32(31));
-            let left = _mm512_min_epi32(_mm512_max_epi32(shifts.0, none), most);
-            let right = _mm512_max_epi32(_mm512_min_epi32(shifts.0, none), _mm512_sub_epi32(none, most));
-            let right = _mm512_sub_epi32(none, right);
-            let x = _mm512_sllv_epi32(self.0, left);
-            // (x · factor + 2^30) / 2^31, rounded down: bits 31 to 62 of the products, even and odd ones.
-            let half = _mm512_set1_epi64(1 << 30);
-            let even = _mm512_add_epi64(_mm512_mul_epi32(x, factors.0), half);
-            let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(x), _mm512_srli_epi64::<32>(factors.0));
-            let odd = _mm512_slli_epi64::<1>(_mm512_add_epi64(odd, half));
-            let product = _mm512_mask_mov_epi32(_mm512_srli_epi64::<31>(even), 0b1010_1010_1010_1010, odd);
-            // The one product that does not fit becomes the greatest number.
-            let least = _mm512_set1_epi32(i32::MIN);
-            let both = _mm512_cmpeq_epi32_mask(x, least) & _mm512_cmpeq_epi32_mask(factors.0, least);
-            let product = _mm512_mask_mov_epi32(product, both, _mm512_set1_epi32(i32::MAX));
-            // Divided by a power of two, halves away from 0.
-            let one = _mm512_set1_epi32(1);
-            let mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, right), one);
-            let sign = _mm512_srai_epi32::<31>(product);
-            let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(mask), sign);
-            let up = _mm512_cmpgt_epi32_mask(_mm512_and_si512(product, mask), threshold);
-            let quotient = _mm512_srav_epi32(product, right);
-            Self(_mm512_mask_add_epi32(quotient, up, quotient, one))
-        }
+        Self(self.sums().fixed_point(factors.sums(), shifts.sums()).0)
     }
 
     #[inline(always)]
     unsafe fn store_codes([a, b, c, d]: [Self; PARTS], limits: Limits, to: *mut u8) {
+        let codes = limits.packed([a.sums(), b.sums(), c.sums(), d.sums()]);
         // SAFETY: the steps prove AVX-512, and the caller vouches for 64 bytes.
-        unsafe {
-            let low = _mm512_adds_epi16(_mm512_packs_epi32(a.0, b.0), limits.zero);
-            let high = _mm512_adds_epi16(_mm512_packs_epi32(c.0, d.0), limits.zero);
-            let codes = _mm512_max_epu8(_mm512_packus_epi16(low, high), limits.least);
-            let codes = _mm512_xor_si512(_mm512_min_epu8(codes, limits.most), limits.flip);
-            _mm512_storeu_si512(to.cast(), codes);
-        }
+        unsafe { _mm512_storeu_si512(to.cast(), codes) };
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use core::arch::x86_64::*;
 /// Sixteen sums. Made only from an [`Avx512`] token or from another one, so each proves AVX-512.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct I32x16(__m512i);
+pub struct I32x16(pub(super) __m512i);
 
 /// Sixty-four 8-bit numbers or weights. Made as [`I32x16`].
 #[derive(Clone, Copy)]
@@ -32,9 +32,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The codes of four vectors of steps, one after the other.
+    /// The codes of four vectors of steps; each 128-bit lane holds four codes of each vector.
     #[inline(always)]
-    fn codes(self, [a, b, c, d]: [I32x16; 4]) -> __m512i {
+    pub(super) fn packed(self, [a, b, c, d]: [I32x16; 4]) -> __m512i {
         // SAFETY: `self` proves AVX-512.
         unsafe {
             let mut low = _mm512_packs_epi32(a.0, b.0);
@@ -48,16 +48,24 @@ impl Limits {
                 let least = _mm512_max_epu8(codes, self.least);
                 codes = _mm512_xor_si512(_mm512_min_epu8(least, self.most), self.flip);
             }
-            // Each 128-bit lane holds four codes of each vector.
+            codes
+        }
+    }
+
+    /// The codes of four vectors of steps, one after the other.
+    #[inline(always)]
+    fn codes(self, steps: [I32x16; 4]) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe {
             let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-            _mm512_permutexvar_epi32(order, codes)
+            _mm512_permutexvar_epi32(order, self.packed(steps))
         }
     }
 }
 
 /// Runs a task in a function of its own.
 #[inline(always)]
-fn apart(_: Avx512, task: impl Task) {
+pub(super) fn apart(_: Avx512, task: impl Task) {
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn call(task: impl Task) {
