@@ -2,6 +2,7 @@
 
 use crate::plan::{Plan, Port};
 use crate::tensor::DType;
+use mobilec_targets::Isa;
 use std::fmt::Write as _;
 
 /// Manifest of the program, with `{name}` and `{runtime}` to fill in.
@@ -61,6 +62,7 @@ pub fn source(plan: &Plan, observe: bool) -> String {
     COMMON
         .replace("{sample_bytes}", &sample_bytes.to_string())
         .replace("{layers}", &plan.layers.len().to_string())
+        .replace("{widest}", if plan.target.variants.contains(&Isa::Avx512) { "true" } else { "false" })
         + &template.replace("{calls}", &calls).replace("{arguments}", &arguments).replace("{stores}", &stores)
 }
 
@@ -106,9 +108,17 @@ fn zeros<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
     vec![T::default(); N].into_boxed_slice().try_into().ok().unwrap()
 }
 
+/// Whether the core's peak is that of its widest vectors, or of 256 bits because the module uses no wider ones.
+const WIDEST: bool = {widest};
+
 /// Billions of floating-point operations a second: the best of several rounds of independent fused
 /// multiply-adds in registers.
 fn peak_gflops() -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if WIDEST && is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was just detected. 512 bits at a lower clock can be no faster than 256.
+        return (0..20).map(|_| unsafe { wide_round().max(fma_round()) }).fold(0.0, f64::max);
+    }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         // SAFETY: the features were just detected.
@@ -117,24 +127,30 @@ fn peak_gflops() -> f64 {
     0.0
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn fma_round() -> f64 {
-    use std::arch::x86_64::*;
-    const ROUNDS: usize = 200_000;
-    let (a, b) = (_mm256_set1_ps(std::hint::black_box(0.999)), _mm256_set1_ps(std::hint::black_box(0.001)));
-    let mut sums = [_mm256_set1_ps(1.0); 12];
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
-        for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, a, b);
+macro_rules! round_of_fma {
+    ($name:ident, $features:literal, $splat:ident, $fmadd:ident, $lanes:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        fn $name() -> f64 {
+            use std::arch::x86_64::*;
+            const ROUNDS: usize = 200_000;
+            let (a, b) = ($splat(std::hint::black_box(0.999)), $splat(std::hint::black_box(0.001)));
+            let mut sums = [$splat(1.0); 12];
+            let start = Instant::now();
+            for _ in 0..ROUNDS {
+                for sum in &mut sums {
+                    *sum = $fmadd(*sum, a, b);
+                }
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            std::hint::black_box(sums);
+            (ROUNDS * 12 * 2 * $lanes) as f64 / seconds / 1e9
         }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    let total = sums.into_iter().fold(_mm256_setzero_ps(), |x, y| _mm256_add_ps(x, y));
-    std::hint::black_box(total);
-    (ROUNDS * 12 * 16) as f64 / seconds / 1e9
+    };
 }
+
+round_of_fma!(fma_round, "avx2,fma", _mm256_set1_ps, _mm256_fmadd_ps, 8);
+round_of_fma!(wide_round, "avx512f", _mm512_set1_ps, _mm512_fmadd_ps, 16);
 
 /// Calls `round` for about `seconds`, at least 5 times, after 3 that do not count.
 fn repeat(seconds: f64, mut round: impl FnMut(bool)) {
