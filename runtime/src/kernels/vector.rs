@@ -5,8 +5,6 @@
 //! instantiates the algorithm; an algorithm's own functions must be `#[inline(always)]` too, and may not
 //! hide vectors in closures.
 
-use crate::steps::Activation;
-
 /// A piece of work that is a function of its own: an algorithm's inner loops.
 pub trait Task {
     /// Does it. Must be `#[inline(always)]`.
@@ -78,9 +76,6 @@ pub trait Vector: Copy {
     /// Runs a task in a function of its own, compiled for this instruction set: its registers are allocated
     /// for its loops alone, and code does not multiply where tiles of many shapes meet.
     fn apart(isa: Self::Isa, task: impl Task);
-
-    /// Applies an activation, out of line: for those that take many instructions.
-    fn activate(isa: Self::Isa, activation: &Activation, values: &mut [Self]);
 
     /// The next `lanes` numbers in memory, and zeros.
     ///
@@ -241,11 +236,6 @@ impl<const N: usize> Vector for Lanes<N> {
             task.run();
         }
         call(task);
-    }
-
-    #[inline(never)]
-    fn activate(isa: Portable, activation: &Activation, values: &mut [Self]) {
-        super::generic::activation::each(isa, activation, values);
     }
 }
 

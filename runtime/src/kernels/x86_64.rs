@@ -15,6 +15,28 @@ use crate::memory::Memory;
 use crate::steps::{Copy, Lookup, Quantize, QuantizedPool2d, Softmax};
 use core::ops::Range;
 
+/// Defines `apart`, which runs a task in a function of its own that is compiled for the features. rustc 1.95 hides
+/// `inline(never)` from LLVM where there are target features; so the function that is never inlined has none, and
+/// what has them cannot be inlined into it.
+macro_rules! apart {
+    ($vis:vis $Token:ident, $features:literal) => {
+        #[inline(always)]
+        $vis fn apart(_: $Token, task: impl $crate::kernels::vector::Task) {
+            #[inline(never)]
+            fn never_inlined(task: impl $crate::kernels::vector::Task) {
+                // SAFETY: only `apart` calls this, and its token proves the features.
+                unsafe { compiled(task) }
+            }
+            #[target_feature(enable = $features)]
+            fn compiled(task: impl $crate::kernels::vector::Task) {
+                task.run();
+            }
+            never_inlined(task);
+        }
+    };
+}
+use apart;
+
 macro_rules! kernels {
     ($Token:ident, $features:literal; $($(#[$doc:meta])* $name:ident: $Step:ty = $run:expr;)*) => {$(
         $(#[$doc])*

@@ -3,7 +3,7 @@
 //! Errors are a few units in the last place of the result's largest intermediate value: what a sum of
 //! products in single precision has anyway.
 
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Task, Vector};
 use crate::steps::Activation;
 
 /// The activation of one vector.
@@ -36,10 +36,21 @@ pub fn apply<V: Vector>(isa: V::Isa, activation: &Activation, x: V) -> V {
 }
 
 /// The activation of each vector.
-#[inline(always)]
-pub fn each<V: Vector>(isa: V::Isa, activation: &Activation, values: &mut [V]) {
-    for value in values {
-        *value = apply(isa, activation, *value);
+pub struct Each<'a, V: Vector> {
+    /// Proof of the instruction set.
+    pub isa: V::Isa,
+    /// What is applied.
+    pub activation: &'a Activation,
+    /// To what, and where the results go.
+    pub values: &'a mut [V],
+}
+
+impl<V: Vector> Task for Each<'_, V> {
+    #[inline(always)]
+    fn run(self) {
+        for value in self.values {
+            *value = apply(self.isa, self.activation, *value);
+        }
     }
 }
 

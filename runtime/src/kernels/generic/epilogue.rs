@@ -1,6 +1,6 @@
 //! What becomes of a tile of sums before and when it is stored; the ragged edge of the channels is here.
 
-use super::activation::{clamp, hard_sigmoid};
+use super::activation::{Each, clamp, hard_sigmoid};
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Source, same_shape};
 use crate::memory::Memory;
@@ -222,7 +222,8 @@ pub fn activate<V: Vector, const M: usize, const W: usize, const HARD: bool>(
         | Activation::Softplus => {
             // A copy, so that the tile itself needs no address and stays in registers elsewhere.
             let mut copy = *sums;
-            V::activate(isa, activation, copy.as_flattened_mut());
+            let values = copy.as_flattened_mut();
+            V::apart(isa, Each { isa, activation, values });
             *sums = copy;
         }
     }

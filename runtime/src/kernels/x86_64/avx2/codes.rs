@@ -4,6 +4,7 @@ use super::Avx2;
 use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
+use crate::kernels::x86_64::apart;
 use core::arch::x86_64::*;
 
 /// Made only from an [`Avx2`] token or from another one, so each proves AVX2.
@@ -58,16 +59,7 @@ impl CodeVector for I32x8 {
     type Quads = U8x32;
     type Limits = Limits;
 
-    #[inline(always)]
-    fn apart(_: Avx2, task: impl Task) {
-        #[inline(never)]
-        #[target_feature(enable = "avx2,fma")]
-        fn call(task: impl Task) {
-            task.run();
-        }
-        // SAFETY: the token proves AVX2 and FMA.
-        unsafe { call(task) }
-    }
+    apart! { Avx2, "avx2,fma" }
 
     #[inline(always)]
     unsafe fn load(_: Avx2, from: *const i32) -> Self {

@@ -1,9 +1,8 @@
 //! Eight `f32` in a ymm register.
 
 use super::Avx2;
-use crate::kernels::generic::activation;
-use crate::kernels::vector::{Task, Vector};
-use crate::steps::Activation;
+use crate::kernels::vector::Vector;
+use crate::kernels::x86_64::apart;
 use core::arch::x86_64::*;
 
 /// Made only from an [`Avx2`] token or from another one, so each proves AVX2 and FMA.
@@ -114,26 +113,5 @@ impl Vector for F32x8 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
-    #[inline(always)]
-    fn apart(_: Avx2, task: impl Task) {
-        #[inline(never)]
-        #[target_feature(enable = "avx2,fma")]
-        fn call(task: impl Task) {
-            task.run();
-        }
-        // SAFETY: the token proves AVX2 and FMA.
-        unsafe { call(task) }
-    }
-
-    #[inline(always)]
-    fn activate(isa: Avx2, activation: &Activation, values: &mut [Self]) {
-        /// Out of line, so that no tile holds a copy of all activations.
-        #[inline(never)]
-        #[target_feature(enable = "avx2,fma")]
-        fn each(isa: Avx2, activation: &Activation, values: &mut [F32x8]) {
-            activation::each(isa, activation, values);
-        }
-        // SAFETY: the token proves AVX2 and FMA.
-        unsafe { each(isa, activation, values) }
-    }
+    apart! { Avx2, "avx2,fma" }
 }

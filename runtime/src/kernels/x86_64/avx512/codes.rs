@@ -5,6 +5,7 @@ use crate::kernels::code_vector::{Bounds, CodeVector};
 use crate::kernels::dot_vector::DotVector;
 use crate::kernels::step_vector::StepVector;
 use crate::kernels::vector::Task;
+use crate::kernels::x86_64::apart;
 use crate::kernels::x86_64::ymm_sums::ymm_sums;
 use core::arch::x86_64::*;
 
@@ -63,17 +64,7 @@ impl Limits {
     }
 }
 
-/// Runs a task in a function of its own.
-#[inline(always)]
-pub(super) fn apart(_: Avx512, task: impl Task) {
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn call(task: impl Task) {
-        task.run();
-    }
-    // SAFETY: the token proves the features.
-    unsafe { call(task) }
-}
+apart! { pub(super) Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni" }
 
 impl DotVector for I32x16 {
     type Isa = Avx512;

@@ -2,9 +2,8 @@
 
 use super::super::avx2::vector::F32x8;
 use super::Avx512;
-use crate::kernels::generic::activation;
-use crate::kernels::vector::{Task, Vector};
-use crate::steps::Activation;
+use crate::kernels::vector::Vector;
+use crate::kernels::x86_64::apart;
 use core::arch::x86_64::*;
 
 /// Made only from an [`Avx512`] token or from another one, so each proves AVX-512F.
@@ -128,16 +127,7 @@ impl Vector for F32x16 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
-    #[inline(always)]
-    fn apart(_: Avx512, task: impl Task) {
-        #[inline(never)]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn call(task: impl Task) {
-            task.run();
-        }
-        // SAFETY: the token proves AVX-512F.
-        unsafe { call(task) }
-    }
+    apart! { Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni" }
 
     #[inline(always)]
     unsafe fn load_partial(_: Avx512, from: *const f32, lanes: usize) -> Self {
@@ -149,17 +139,5 @@ impl Vector for F32x16 {
     unsafe fn store_partial(self, to: *mut f32, lanes: usize) {
         // SAFETY: `self` proves AVX-512F, and what the mask leaves out is not written.
         unsafe { _mm512_mask_storeu_ps(to, mask(lanes), self.0) }
-    }
-
-    #[inline(always)]
-    fn activate(isa: Avx512, activation: &Activation, values: &mut [Self]) {
-        /// Out of line, so that no tile holds a copy of all activations.
-        #[inline(never)]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn each(isa: Avx512, activation: &Activation, values: &mut [F32x16]) {
-            activation::each(isa, activation, values);
-        }
-        // SAFETY: the token proves AVX-512F.
-        unsafe { each(isa, activation, values) }
     }
 }
