@@ -51,7 +51,7 @@ pub fn module(plan: &Plan, options: &ModuleOptions) -> Module {
         format::item(&weights(plan, options)),
         format::item(&entry::run(plan, options)),
     ];
-    for (at, isa) in plan.variants().iter().enumerate() {
+    for (at, isa) in plan.variants.iter().enumerate() {
         items.push(format::item(&steps::variant(plan, at, *isa, options)));
     }
     items.retain(|item| !item.trim().is_empty());

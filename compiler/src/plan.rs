@@ -188,6 +188,9 @@ pub struct Arrival {
 pub struct Plan {
     /// What it is for.
     pub target: &'static Target,
+    /// The instruction sets for which functions are emitted, best first: those of the target but for one that has no
+    /// kernel that the next one lacks.
+    pub variants: Vec<Isa>,
     /// Planned as if floats were of this type: an estimate, from which no code can be made.
     pub assumed: Option<DType>,
     /// All tensors in memory.
@@ -233,11 +236,6 @@ impl Plan {
     pub fn inputs_in_arena(&self) -> bool {
         let in_arena = |port: &Port| matches!(self.buffer(port.buffer).space, Space::Arena(_));
         self.inputs.first().is_some_and(in_arena)
-    }
-
-    /// The instruction sets for which functions are emitted.
-    pub fn variants(&self) -> &'static [Isa] {
-        self.target.variants
     }
 }
 

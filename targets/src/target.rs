@@ -63,7 +63,8 @@ pub struct Target {
     pub about: &'static str,
     /// Processor family; an emitted module compiles for no other.
     pub arch: Arch,
-    /// One complete set of functions is emitted for each, and the first that the CPU has is run.
+    /// One complete set of functions is emitted for each that has kernels of its own for a network, and the first
+    /// that the CPU has is run.
     pub variants: &'static [Isa],
     /// Level 1 data cache, in bytes.
     pub l1_bytes: usize,
@@ -119,8 +120,8 @@ pub const X86_64_AVX512: Target = Target {
 /// Any 64-bit x86; the best instruction set is found when running.
 pub const X86_64: Target = Target {
     name: "x86-64",
-    about: "any 64-bit x86; AVX-512 or AVX2 where the CPU has it, found when running",
-    variants: &[Isa::Avx512, Isa::Avx2, Isa::Portable],
+    about: "any 64-bit x86; AVX-512, AVX-VNNI or AVX2 where the CPU has it, found when running",
+    variants: &[Isa::Avx512, Isa::AvxVnni, Isa::Avx2, Isa::Portable],
     ..X86_64_AVX2
 };
 

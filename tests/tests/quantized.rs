@@ -13,7 +13,7 @@ use mobilec::plan::Objective;
 use mobilec::reference::{self, Array};
 use mobilec::tensor::{Tensor, TensorType};
 use mobilec_tests::emitted::{self, npy, open, target, to_nchw};
-use mobilec_tests::{folder, skip};
+use mobilec_tests::{folder, here, skip};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -116,6 +116,16 @@ impl Network {
         }
     }
 
+    fn avx_vnni_code_gives_the_same_bytes(&self) {
+        #[cfg(target_arch = "x86_64")]
+        if mobilec_runtime::x86_64::AvxVnni::detect().is_some() {
+            self.runs_on("x86-64-avx-vnni", Rounding::Onnx, Objective::Speed { cap: usize::MAX });
+            self.runs_on("x86-64-avx-vnni", Rounding::Tflite, Objective::LayerByLayer);
+        } else {
+            skip(self.file, "this CPU has no AVX-VNNI; the kernel's tests run in AVX-512's encoding");
+        }
+    }
+
     #[track_caller]
     fn is_close_to_onnx_runtime(&self) {
         let Some(path) = self.path() else { return };
@@ -158,8 +168,23 @@ macro_rules! networks {
 }
 
 networks! {
-    vww: VWW, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
-    person_detect: PERSON, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
-    fomo: FOMO, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
-    imagenet_v1_of_u8: IMAGENET, [is_byte_equal_to_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes];
+    vww: VWW, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes, avx_vnni_code_gives_the_same_bytes];
+    person_detect: PERSON, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes, avx_vnni_code_gives_the_same_bytes];
+    fomo: FOMO, [is_byte_equal_to_tflite, layers_are_those_of_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes, avx_vnni_code_gives_the_same_bytes];
+    imagenet_v1_of_u8: IMAGENET, [is_byte_equal_to_tflite, is_close_to_onnx_runtime, portable_code_gives_the_same_bytes, avx2_code_gives_the_same_bytes, avx_vnni_code_gives_the_same_bytes];
+}
+
+/// Codes have a kernel for AVX-VNNI, floats have none: their module holds no functions for it.
+#[test]
+fn a_module_for_any_x86_has_functions_for_the_instruction_sets_that_differ() {
+    for (file, modules) in
+        [("digits.onnx", &["avx512", "avx2"][..]), ("digits_int8.onnx", &["avx512", "avx_vnni", "avx2"])]
+    {
+        let source =
+            emitted::compile(&open(&here().join("digits").join(file), &[]), "x86-64").module().source;
+        let found: Vec<&str> =
+            source.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(" {")).collect();
+        let expected: Vec<&str> = modules.iter().copied().chain(["portable"]).collect();
+        assert_eq!(found, expected, "{file}");
+    }
 }

@@ -154,14 +154,14 @@ pub(super) fn results(plan: &Plan) -> (TokenStream, TokenStream) {
 }
 
 pub(super) fn needs_cpu(plan: &Plan) -> bool {
-    !plan.variants().contains(&Isa::Portable)
+    !plan.variants.contains(&Isa::Portable)
 }
 
 pub(super) fn supported(plan: &Plan) -> TokenStream {
     if !needs_cpu(plan) {
         return TokenStream::new();
     }
-    let detections = plan.variants().iter().filter_map(|isa| isa.token()).map(|path| {
+    let detections = plan.variants.iter().filter_map(|isa| isa.token()).map(|path| {
         let path = runtime_path(path);
         quote! { ::mobilec_runtime::#path::detect().is_some() }
     });

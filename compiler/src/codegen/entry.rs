@@ -217,8 +217,8 @@ fn dispatch(plan: &Plan, function: &str, observe: bool, more: &TokenStream) -> T
     } else {
         quote! { portable::#function(m #more #observer) }
     };
-    let guarded = plan.target.arch != Arch::Portable && plan.variants().contains(&Isa::Portable);
-    for isa in plan.variants().iter().rev() {
+    let guarded = plan.target.arch != Arch::Portable && plan.variants.contains(&Isa::Portable);
+    for isa in plan.variants.iter().rev() {
         let Some(path) = isa.token() else { continue };
         let (path, module) = (runtime_path(path), format_ident!("{}", isa.module()));
         chain = if guarded {

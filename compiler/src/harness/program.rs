@@ -62,7 +62,7 @@ pub fn source(plan: &Plan, observe: bool) -> String {
     COMMON
         .replace("{sample_bytes}", &sample_bytes.to_string())
         .replace("{layers}", &plan.layers.len().to_string())
-        .replace("{widest}", if plan.target.variants.contains(&Isa::Avx512) { "true" } else { "false" })
+        .replace("{widest}", if plan.variants.contains(&Isa::Avx512) { "true" } else { "false" })
         + &template.replace("{calls}", &calls).replace("{arguments}", &arguments).replace("{stores}", &stores)
 }
 

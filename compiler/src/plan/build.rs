@@ -14,7 +14,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 use crate::ops::slice::Slice;
 use crate::tensor::{DType, Tensor, TensorType};
-use mobilec_targets::Target;
+use mobilec_targets::{Isa, Target};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -73,6 +73,7 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
             problems,
         ));
     }
+    let variants = distinct_variants(options.target, &mut steps);
     let mut outputs = builder.ports(graph.outputs());
     let inputs: Vec<(String, NodeId)> =
         graph.inputs().iter().map(|&id| (graph.name(id).to_owned(), id)).collect();
@@ -94,6 +95,7 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
     let arrives = arrives.map(|buffer| Arrival { buffer, bands: arrivals(&buffers[buffer.0], &cuts) });
     Ok(Plan {
         target: options.target,
+        variants,
         assumed: options.assume,
         layers: of_graph,
         regions: regions(&graph, &layers, steps, &cuts),
@@ -105,6 +107,23 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
         arena_bytes: placement.bytes,
         arena_lower_bound_bytes: placement.lower_bound,
     })
+}
+
+/// The target's instruction sets without those whose kernels are all those of the next one; what steps hold for these
+/// is dropped.
+fn distinct_variants(target: &Target, steps: &mut [Vec<Step>]) -> Vec<Isa> {
+    let mut variants = target.variants.to_vec();
+    for at in (0..variants.len().saturating_sub(1)).rev() {
+        let same = |step: &Step| step.kernels[at].kernel.path == step.kernels[at + 1].kernel.path;
+        if steps.iter().flatten().all(same) {
+            variants.remove(at);
+            for step in steps.iter_mut().flatten() {
+                step.kernels.remove(at);
+                step.weights.remove(at);
+            }
+        }
+    }
+    variants
 }
 
 fn whole(graph: &Graph, options: &PlanOptions, fault: Fault) -> Error {
