@@ -83,20 +83,20 @@ class Start(Program):
         self.tools, self.target = tools, target
 
     def build(self, network):
-        return built(self.tools, "start", network, PEERS_TARGET=self.target or "") and network.onnx
+        return built(self.tools, "start", network, "small", PEERS_TARGET=self.target or "") and network.onnx
 
     def size(self, network):
         (program,) = self.command(network)
         return super().size(network) - int(call([program, "--weights"]))
 
 
-def built(tools, peer, network, **variables):
+def built(tools, peer, network, profile="release", **variables):
     """The program of a peer into which the network is compiled."""
     variables |= {"PEERS_MODEL": str(network.onnx), "CARGO_TARGET_DIR": str(tools.target)}
-    command = ["cargo", "build", "--release", "--package", f"peer-{peer}"]
+    command = ["cargo", "build", "--profile", profile, "--package", f"peer-{peer}"]
     call(command, cwd=tools.here / "rust", **variables)
     program = network.folder / f"peer-{peer}"
-    shutil.copy2(tools.target / "release" / program.name, program)
+    shutil.copy2(tools.target / profile / program.name, program)
     return program
 
 
