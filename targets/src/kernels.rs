@@ -160,6 +160,9 @@ pub enum Layout {
         /// Columns of a panel.
         nr: usize,
     },
+    /// As [`Panels`](Self::Panels) of 16 columns, of which 8 are left: two rows of those are one of the last panel, the
+    /// values of a column side by side, the second ones of an odd last row zeros.
+    PairedPanels,
     /// Integer weights for instructions that multiply in pairs and add the products. Vectors are padded to a
     /// multiple of 16.
     ///

@@ -47,6 +47,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Raw(bytes), _) => bytes.clone(),
         (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::RowMajor) => floats(values),
         (Packed::Matrix { values, k, n }, Layout::Panels { nr }) => floats(&panels(values, *k, *n, nr)),
+        (Packed::Matrix { values, k, n }, Layout::PairedPanels) => floats(&paired_panels(values, *k, *n)),
         (Packed::Channels { values, taps, n }, Layout::Panels { nr }) => {
             floats(&panels(values, *taps, *n, nr))
         }
@@ -72,7 +73,7 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Words(words), _) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
         (
             Packed::Matrix { values, .. } | Packed::Channels { values, .. },
-            Layout::Pairs | Layout::Dots | Layout::Taps,
+            Layout::PairedPanels | Layout::Pairs | Layout::Dots | Layout::Taps,
         ) => floats(values),
     }
 }
@@ -83,6 +84,21 @@ fn panels(values: &[f32], k: usize, n: usize, nr: usize) -> Vec<f32> {
     for (row, values) in values.chunks_exact(n.max(1)).take(k).enumerate() {
         for (column, &value) in values.iter().enumerate() {
             out[(column / nr * k + row) * nr + column % nr] = value;
+        }
+    }
+    out
+}
+
+/// `[k, n]` → `[⌊n/16⌋, k, 16]`, then `[⌈k/2⌉, 8, 2]` of the last 8 columns.
+fn paired_panels(values: &[f32], k: usize, n: usize) -> Vec<f32> {
+    const COLUMNS: usize = 16;
+    let whole = n - n % COLUMNS;
+    let mut out = panels(values, k, n, COLUMNS);
+    out.truncate(whole * k);
+    for row in (0..k).step_by(2) {
+        for column in whole..whole + COLUMNS / 2 {
+            let value = |row: usize| if row < k && column < n { values[row * n + column] } else { 0.0 };
+            out.extend([value(row), value(row + 1)]);
         }
     }
     out
@@ -104,6 +120,16 @@ mod tests {
     fn panels_are_column_blocks_padded_with_zeros() {
         let matrix: Vec<f32> = vec![1., 2., 3., 4., 5., 6.]; // 2×3
         assert_eq!(panels(&matrix, 2, 3, 2), [1., 2., 4., 5., 3., 0., 6., 0.]);
+    }
+
+    #[test]
+    fn half_a_panel_holds_two_rows_side_by_side() {
+        let matrix: Vec<f32> = (0..3 * 24).map(|at| at as f32).collect();
+        let packed = paired_panels(&matrix, 3, 24);
+        assert_eq!(packed[..48], panels(&matrix, 3, 24, 16)[..48]);
+        assert_eq!(packed[48..54], [16., 40., 17., 41., 18., 42.]);
+        assert_eq!(packed[64..68], [64., 0., 65., 0.]);
+        assert_eq!(packed.len(), 80);
     }
 
     #[test]

@@ -74,7 +74,13 @@ impl Bench {
                 size * size * k * n,
                 cpu,
                 |memory| avx2::gemm_f32_6x16(cpu, memory, &step, 0..size),
-                Some(|cpu, memory: &mut Memory<'_>| avx512::gemm_f32_8x32(cpu, memory, &step, 0..size)),
+                Some(|cpu, memory: &mut Memory<'_>| {
+                    if n % 16 == 8 && size > 1 {
+                        avx512::gemm_f32_14x32_pairs(cpu, memory, &step, 0..size)
+                    } else {
+                        avx512::gemm_f32_14x32(cpu, memory, &step, 0..size)
+                    }
+                }),
                 |memory| portable::gemm_f32_4x8(memory, &step, 0..size),
             );
         }
@@ -167,7 +173,7 @@ impl Bench {
                     if 9 * c <= 512 {
                         avx512::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
-                        avx512::conv2d_f32_6x32(cpu, memory, &step, 0..out);
+                        avx512::conv2d_f32_12x32(cpu, memory, &step, 0..out);
                     }
                 }),
                 |memory| {

@@ -120,6 +120,36 @@ pub trait Vector: Copy {
         }
     }
 
+    /// The next two numbers in memory, one in the even lanes and one in the odd ones.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 2 elements.
+    #[inline(always)]
+    unsafe fn splat_pair(isa: Self::Isa, from: *const f32) -> Self {
+        let mut lanes = [0.0; WIDEST];
+        for (lane, value) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for 2 elements.
+            *value = unsafe { *from.add(lane % 2) };
+        }
+        // SAFETY: no vector is wider than the buffer.
+        unsafe { Self::load(isa, lanes.as_ptr()) }
+    }
+
+    /// Each even lane plus the odd one behind it.
+    #[inline(always)]
+    fn pair_sums(self, isa: Self::Isa) -> Self::Half {
+        let mut lanes = [0.0; WIDEST];
+        // SAFETY: no vector is wider than the buffer.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            for pair in 0..WIDEST / 2 {
+                lanes[pair] = lanes[2 * pair] + lanes[2 * pair + 1];
+            }
+            Self::Half::load(isa.into(), lanes.as_ptr())
+        }
+    }
+
     /// Stores a whole vector, or its first `lanes` lanes.
     ///
     /// # Safety

@@ -52,6 +52,16 @@ fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
     packed
 }
 
+/// As [`panels`] of 16 columns, of which the last 8 are left in pairs of rows.
+fn paired_panels(weights: &[f32], n: usize) -> Vec<f32> {
+    let (k, whole) = (weights.len() / n, n / 16 * 16);
+    let mut packed = panels(weights, n, 16)[..whole * k].to_vec();
+    for pair in weights.chunks(2 * n) {
+        packed.extend((whole..n).flat_map(|column| [pair[column], *pair.get(n + column).unwrap_or(&0.0)]));
+    }
+    packed
+}
+
 /// Any convolution: which weight and input channel take part in an output channel is the family's.
 struct Case<'a> {
     window: Window,
@@ -148,9 +158,22 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
-    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_8x32), blob, |input, output, epilogue| {
+    case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_14x32), blob, |input, output, epilogue| {
         Pointwise { input, output, weights: at, bias, epilogue }
     });
+    if n % 16 == 8 {
+        let mut blob = Weights::default();
+        let (weights, bias) = (blob.push(&paired_panels(&weights, n)), blob.push(&case.bias));
+        let all = kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_14x32_pairs);
+        let paired: Vec<_> = all.into_iter().filter(|kernel| kernel.0.ends_with("_pairs")).collect();
+        case.check(&paired, blob, |input, output, epilogue| Pointwise {
+            input,
+            output,
+            weights,
+            bias,
+            epilogue,
+        });
+    }
 }
 
 fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
@@ -177,7 +200,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
             let [weights, bias] = at;
             Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
         };
-        case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16, conv2d_f32_6x32), dense.clone(), conv);
+        case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16, conv2d_f32_12x32), dense.clone(), conv);
         if k <= 256 {
             case.check(&kernels!(conv2d_f32_stem, conv2d_f32_stem), dense.clone(), conv);
             case.planes = true;
@@ -237,6 +260,15 @@ proptest! {
         setting in settings(),
     ) {
         check_pointwise(map, n, setting);
+    }
+
+    #[test]
+    fn pointwise_with_half_a_panel(
+        map in [1..=9usize, 1..=9, 1..=40],
+        panels in 0..=4usize,
+        setting in settings(),
+    ) {
+        check_pointwise(map, panels * 16 + 8, setting);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Dots, Pairs, Panels, RowMajor, Taps};
+use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps};
 use super::cost::{self, Unit};
 use super::portable::{grouped_only, one_group, square_3, square_5, stem};
 use crate::Element::{F32, I8, U8};
@@ -10,13 +10,14 @@ use crate::{Isa, Shape, Target};
 
 /// Every AVX-512 kernel.
 ///
-/// Tiles. 8×32: 16 sums, 2 vectors of weights and 1 broadcast are 19 of 32 registers; higher ones are slower, for
-/// the sums of a tile are stored at once. Matrices are packed as for AVX2, so that a module
-/// with both variants holds them once.
+/// Tiles. 14×32: 28 sums, 2 vectors of weights and 1 broadcast are 31 of 32 registers; each weight that is read serves
+/// 14 positions, so that of matrices beyond the level 1 cache the next level is asked for 9 bytes a cycle. Matrices are
+/// packed as for AVX2, so that a module with both variants holds them once, except where half a vector is left.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
-    row("x86_64::avx512::gemm_f32_8x32",        Pointwise,     [8, 32], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX512, [8, 32], s)),
-    row("x86_64::avx512::conv2d_f32_6x32",      Conv2d,        [6, 32], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX512, [6, 32], s)),
+    row("x86_64::avx512::gemm_f32_14x32",       Pointwise,     [14, 32], Panels { nr: 16 }, any,         |s, _| cost::gemm(Unit::AVX512, [14, 32], s)),
+    row("x86_64::avx512::gemm_f32_14x32_pairs", Pointwise,     [14, 32], PairedPanels,      half_left,   |s, _| cost::gemm_with_pairs(Unit::AVX512, [14, 32], s)),
+    row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, one_group,   |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
     row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),
@@ -96,6 +97,11 @@ fn sixteen(shape: &Shape) -> Option<&'static str> {
     (shape.n < 16).then_some("only 16 channels or more")
 }
 
+fn half_left(shape: &Shape) -> Option<&'static str> {
+    (shape.n % 16 != 8 || shape.m == 1)
+        .then_some("only 8 channels beside multiples of 16, of several positions")
+}
+
 fn any(_: &Shape) -> Option<&'static str> {
     None
 }
@@ -111,8 +117,25 @@ mod tests {
 
     #[test]
     fn there_is_a_kernel_for_whatever_avx2_has_one_for() {
-        let own = KERNELS.iter().filter(|kernel| kernel.layout != Taps);
+        let own = KERNELS.iter().filter(|kernel| ![Taps, PairedPanels].contains(&kernel.layout));
         let same = |(a, b): (&Kernel, &Kernel)| a.family == b.family;
         assert!(own.clone().count() == avx2::KERNELS.len() && own.zip(avx2::KERNELS).all(same));
+    }
+
+    #[test]
+    fn half_a_vector_is_in_pairs_unless_there_is_one_position() {
+        let target = crate::X86_64_AVX512;
+        let chosen = |shape: Shape| {
+            let takes = KERNELS.iter().filter(|k| k.family == Pointwise && (k.refuses)(&shape).is_none());
+            takes.min_by(|a, b| (a.cycles)(&shape, &target).total_cmp(&(b.cycles)(&shape, &target)))
+        };
+        for (m, n, layout) in [
+            (784, 24, PairedPanels),
+            (49, 8, PairedPanels),
+            (784, 32, Panels { nr: 16 }),
+            (1, 24, Panels { nr: 16 }),
+        ] {
+            assert_eq!(chosen(Shape::new(m, n, 96)).map(|kernel| kernel.layout), Some(layout), "{m}×{n}");
+        }
     }
 }

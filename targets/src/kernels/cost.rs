@@ -73,6 +73,13 @@ pub fn gemm(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
     (vectors / width.max(1)) as f64 * column(width) + if rest > 0 { column(rest) } else { 0.0 }
 }
 
+/// A matrix product where half a vector of columns is left, of which a vector holds two steps of `k`.
+pub fn gemm_with_pairs(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
+    let left = shape.n % unit.lanes;
+    let pairs = Shape { n: left, k: shape.k.div_ceil(2), ..*shape };
+    gemm(unit, tile, &Shape { n: shape.n - left, ..*shape }) + gemm(unit, tile, &pairs)
+}
+
 /// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile, at the
 /// borders for each tap; a loop over each row of taps ends in a branch that is not foreseen.
 pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {

@@ -7,7 +7,7 @@
 use super::epilogue::Finish;
 use super::gemm::{Ahead, Panels, accumulate};
 use super::grouped::axes;
-use super::split::split;
+use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source};
@@ -116,14 +116,7 @@ impl Band<'_> {
             if count == 0 {
                 continue;
             }
-            match height {
-                6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, first, count, column),
-                5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, first, count, column),
-                4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, first, count, column),
-                3 if MR >= 3 => self.apart::<V, NR, 3, W>(isa, first, count, column),
-                2 if MR >= 2 => self.apart::<V, NR, 2, W>(isa, first, count, column),
-                _ => self.apart::<V, NR, 1, W>(isa, first, count, column),
-            }
+            of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, first, count, column));
             first += height * count;
         }
     }
@@ -177,7 +170,10 @@ impl Band<'_> {
         unsafe {
             let sums = self.sums::<V, NR, M, W>(isa, &corners, column);
             if PLAIN {
-                Finish::store_plain(isa, sums, output, residual, self.finish.bounds().0);
+                for m in 0..M {
+                    let residual = residual.map(|residual| residual[m]);
+                    Finish::store_plain(isa, sums[m], output[m], residual, self.finish.bounds().0);
+                }
             } else {
                 self.finish.store(isa, sums, output, residual, (n - column).min(W * V::LANES));
             }

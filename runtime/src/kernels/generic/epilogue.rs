@@ -44,30 +44,29 @@ impl<'m> Finish<'m> {
         self.bounds().1 && (self.residual.is_none() || self.after == Activation::Identity)
     }
 
-    /// As [`store`](Self::store), for whole vectors where [`is_plain`](Self::is_plain): in a few instructions.
+    /// As [`store`](Self::store), for whole vectors of one position where [`is_plain`](Self::is_plain): in a few
+    /// instructions.
     ///
     /// # Safety
     ///
-    /// `W` vectors must be writable at each offset from `output`, and readable from `residual`.
+    /// `W` vectors must be writable from `output` on, and readable from `residual`.
     #[inline(always)]
-    pub unsafe fn store_plain<V: Vector, const M: usize, const W: usize>(
+    pub unsafe fn store_plain<V: Vector, const W: usize>(
         isa: V::Isa,
-        sums: [[V; W]; M],
-        output: [*mut f32; M],
-        residual: Option<[*const f32; M]>,
+        sums: [V; W],
+        output: *mut f32,
+        residual: Option<*const f32>,
         [lo, hi]: [f32; 2],
     ) {
         let (lo, hi) = (V::splat(isa, lo), V::splat(isa, hi));
-        for m in 0..M {
-            for w in 0..W {
-                let mut sum = clamp(sums[m][w], lo, hi);
-                // SAFETY: the caller's.
-                unsafe {
-                    if let Some(residual) = residual {
-                        sum = sum.add(V::load(isa, residual[m].add(w * V::LANES)));
-                    }
-                    sum.store(output[m].add(w * V::LANES));
+        for w in 0..W {
+            let mut sum = clamp(sums[w], lo, hi);
+            // SAFETY: the caller's.
+            unsafe {
+                if let Some(residual) = residual {
+                    sum = sum.add(V::load(isa, residual.add(w * V::LANES)));
                 }
+                sum.store(output.add(w * V::LANES));
             }
         }
     }

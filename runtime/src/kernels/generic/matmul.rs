@@ -3,7 +3,7 @@
 //! Tiles as of constant matrices; the columns of a tile are read where they lie, which costs nothing as long
 //! as the rows that a stripe of them touches fit the level 1 cache.
 
-use super::split::split;
+use super::split::{of_height, split};
 use crate::kernels::vector::{Task, Vector};
 
 /// Rows of a tile at most.
@@ -60,14 +60,7 @@ impl<I: Copy> Stripes<I> {
             if count == 0 {
                 continue;
             }
-            match height {
-                6 => self.apart::<V, 6, W>(row, count, column),
-                5 => self.apart::<V, 5, W>(row, count, column),
-                4 => self.apart::<V, 4, W>(row, count, column),
-                3 => self.apart::<V, 3, W>(row, count, column),
-                2 => self.apart::<V, 2, W>(row, count, column),
-                _ => self.apart::<V, 1, W>(row, count, column),
-            }
+            of_height!(height, MR, M => self.apart::<V, M, W>(row, count, column));
             row += height * count;
         }
         W * V::LANES

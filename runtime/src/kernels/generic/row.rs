@@ -15,6 +15,8 @@ const ROWS: usize = 4;
 pub struct Row<'a, V: Vector, const W: usize> {
     pub isa: V::Isa,
     pub panels: &'a Panels,
+    /// Columns, from the first on.
+    pub n: usize,
     pub input: *const f32,
     pub output: *mut f32,
     pub residual: Option<*const f32>,
@@ -25,7 +27,7 @@ impl<V: Vector, const W: usize> Task for Row<'_, V, W> {
     #[inline(always)]
     fn run(self) {
         let nr = W * V::LANES;
-        let panels = self.panels.n.div_ceil(nr);
+        let panels = self.n.div_ceil(nr);
         let fours = panels - panels % 4;
         for panel in (0..fours).step_by(4) {
             self.columns::<4>(panel * nr);
@@ -64,9 +66,9 @@ impl<V: Vector, const W: usize> Row<'_, V, W> {
                 }
                 for w in 0..W {
                     let column = column + p * nr + w * V::LANES;
-                    if column < panels.n {
+                    if column < self.n {
                         let residual = self.residual.map(|residual| [residual.add(column)]);
-                        let columns = (panels.n - column).min(V::LANES);
+                        let columns = (self.n - column).min(V::LANES);
                         self.finish.store(isa, [[sums[p][w]]], [self.output.add(column)], residual, columns);
                     }
                 }

@@ -12,6 +12,26 @@ pub const fn split(total: usize, most: usize) -> [(usize, usize); 2] {
     [(total / tiles + 1, higher), (total / tiles, tiles - higher)]
 }
 
+/// Evaluates `$call` with a constant `$m` that is `$height`, which is from 1 to `$most`, a constant of at most 14.
+macro_rules! of_height {
+    ($height:expr, $most:ident, $m:ident => $call:expr) => {
+        of_height!($height, $most, $m => $call, [14 13 12 11 10 9 8 7 6 5 4 3 2])
+    };
+    ($height:expr, $most:ident, $m:ident => $call:expr, [$($each:literal)*]) => {
+        match $height {
+            $($each if $most >= $each => {
+                const $m: usize = $each;
+                $call
+            })*
+            _ => {
+                const $m: usize = 1;
+                $call
+            }
+        }
+    };
+}
+pub(super) use of_height;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@
 
 use super::epilogue::{Finish, offsets, offsets_mut};
 use super::gemm::Panels;
-use super::split::split;
+use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, values};
@@ -221,16 +221,7 @@ impl<'m> Layer<'m> {
                 continue;
             }
             let tiles = Place { x, y, count, channel };
-            match len {
-                8 if MR >= 8 => self.apart::<V, NR, 8, W>(isa, table, tiles),
-                7 if MR >= 7 => self.apart::<V, NR, 7, W>(isa, table, tiles),
-                6 if MR >= 6 => self.apart::<V, NR, 6, W>(isa, table, tiles),
-                5 if MR >= 5 => self.apart::<V, NR, 5, W>(isa, table, tiles),
-                4 if MR >= 4 => self.apart::<V, NR, 4, W>(isa, table, tiles),
-                3 if MR >= 3 => self.apart::<V, NR, 3, W>(isa, table, tiles),
-                2 if MR >= 2 => self.apart::<V, NR, 2, W>(isa, table, tiles),
-                _ => self.apart::<V, NR, 1, W>(isa, table, tiles),
-            }
+            of_height!(len, MR, M => self.apart::<V, NR, M, W>(isa, table, tiles));
             x += len * count;
         }
         W
@@ -303,12 +294,16 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                     }
                 }
                 let at = x * n + tiles.channel;
-                let output = offsets_mut(layer.sink.row(tiles.y).add(at), n);
-                let residual = layer.finish.row(tiles.y).map(|residual| offsets(residual.add(at), n));
+                let output = layer.sink.row(tiles.y).add(at);
+                let residual = layer.finish.row(tiles.y).map(|residual| residual.add(at));
                 if PLAIN {
-                    Finish::store_plain(isa, sums, output, residual, bounds);
+                    for m in 0..M {
+                        let residual = residual.map(|residual| residual.add(m * n));
+                        Finish::store_plain(isa, sums[m], output.add(m * n), residual, bounds);
+                    }
                 } else {
-                    layer.finish.store(isa, sums, output, residual, lanes);
+                    let residual = residual.map(|residual| offsets(residual, n));
+                    layer.finish.store(isa, sums, offsets_mut(output, n), residual, lanes);
                 }
             }
         }

@@ -25,15 +25,18 @@ use vector::F32x16;
 kernels! {
     Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
 
-    /// Pointwise convolution; weights in panels of 16 columns. Tiles of 8 positions × 32 channels: 16 sums,
-    /// 2 vectors of weights and 1 broadcast.
-    gemm_f32_8x32: Pointwise = gemm::run::<F32x16, 16, 8>;
+    /// Pointwise convolution; weights in panels of 16 columns. Tiles of 14 positions × 32 channels: 28 sums, 2 vectors
+    /// of weights and 1 broadcast are 31 of 32 registers, and 14 divides maps of 14, 28, 56 and 112.
+    gemm_f32_14x32: Pointwise = gemm::run::<F32x16, 16, 14>;
 
-    /// Dense convolution; weights in panels of 16 columns, tiles of 6 positions × 32 channels.
-    conv2d_f32_6x32: Conv2d = conv2d::run::<F32x16, 16, 6>;
+    /// As [`gemm_f32_14x32`], of 8 channels beside whole panels, which are in pairs: tiles of 14 positions × 8.
+    gemm_f32_14x32_pairs: Pointwise = gemm::with_pairs::<F32x16, 16, 14>;
 
-    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles as of
-    /// [`gemm_f32_8x32`].
+    /// Dense convolution; weights in panels of 16 columns, tiles of 12 positions × 32 channels.
+    conv2d_f32_12x32: Conv2d = conv2d::run::<F32x16, 16, 12>;
+
+    /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles of 8
+    /// columns × 32 channels.
     conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16, 8>;
 
     /// As [`conv2d_f32_stem`], of planes.

@@ -11,6 +11,12 @@ use core::arch::x86_64::*;
 pub struct F32x8(__m256);
 
 impl F32x8 {
+    /// The lanes of a register.
+    #[inline(always)]
+    pub fn of(_: Avx2, lanes: __m256) -> Self {
+        Self(lanes)
+    }
+
     /// The sign bits of `−0.0`.
     #[inline(always)]
     fn sign(self) -> __m256 {

@@ -140,4 +140,21 @@ impl Vector for F32x16 {
         // SAFETY: `self` proves AVX-512F, and what the mask leaves out is not written.
         unsafe { _mm512_mask_storeu_ps(to, mask(lanes), self.0) }
     }
+
+    #[inline(always)]
+    unsafe fn splat_pair(_: Avx512, from: *const f32) -> Self {
+        // SAFETY: the token proves AVX-512F, and the caller vouches for 2 elements.
+        Self(unsafe { _mm512_castpd_ps(_mm512_set1_pd(from.cast::<f64>().read_unaligned())) })
+    }
+
+    #[inline(always)]
+    fn pair_sums(self, isa: Avx512) -> F32x8 {
+        // SAFETY: the token proves AVX-512F.
+        let sums = unsafe {
+            let swapped = _mm512_permute_ps::<0b10_11_00_01>(self.0);
+            _mm512_maskz_compress_ps(0x5555, _mm512_add_ps(self.0, swapped))
+        };
+        // SAFETY: as above.
+        F32x8::of(isa.into(), unsafe { _mm512_castps512_ps256(sums) })
+    }
 }
