@@ -149,15 +149,25 @@ fn assert_fields(request: &Request) {
     assert_eq!(given, STEPS[&step], "{step}");
 }
 
+/// The runtime's files of steps.
+const SOURCES: [&str; 7] = [
+    include_str!("../../../runtime/src/steps/axes.rs"),
+    include_str!("../../../runtime/src/steps/elements.rs"),
+    include_str!("../../../runtime/src/steps/epilogue.rs"),
+    include_str!("../../../runtime/src/steps/layers.rs"),
+    include_str!("../../../runtime/src/steps/map.rs"),
+    include_str!("../../../runtime/src/steps/moves.rs"),
+    include_str!("../../../runtime/src/steps/quantized.rs"),
+];
+
 /// The fields of each step struct of the runtime.
 static STEPS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
-    let source = include_str!("../../../runtime/src/steps.rs");
-    let items = syn::parse_file(source).expect("the runtime's source parses").items;
+    let parsed = |source| syn::parse_file(source).expect("the runtime's source parses").items;
     let fields = |item: syn::ItemStruct| {
         let names = item.fields.into_iter().filter_map(|field| field.ident);
         (item.ident.to_string(), names.map(|name| name.to_string()).collect())
     };
-    let structs = items.into_iter().filter_map(|item| match item {
+    let structs = SOURCES.into_iter().flat_map(parsed).filter_map(|item| match item {
         syn::Item::Struct(item) => Some(fields(item)),
         _ => None,
     });
