@@ -41,6 +41,7 @@ pub enum Family {
     Interpolate,
     QuantizedConv2d,
     QuantizedDepthwise,
+    QuantizedMatMul,
     QuantizedCombine,
     QuantizedPool2d,
     QuantizedSoftmax,
@@ -83,6 +84,7 @@ impl Family {
             | Self::Fill
             | Self::Gather
             | Self::Interpolate
+            | Self::QuantizedMatMul
             | Self::QuantizedSoftmax => false,
         }
     }

@@ -1,6 +1,7 @@
 //! The AVX2 kernels, and in the last columns those for AVX-512, where the CPU has it, and the portable ones.
 
 mod codes;
+mod products;
 
 use core::arch::x86_64::*;
 use mobilec_runtime::kernels::{portable, x86_64::avx2, x86_64::avx512};
@@ -21,6 +22,7 @@ pub fn main() {
     bench.others(cpu);
     bench.layers_of_codes(cpu);
     bench.sliding_windows(cpu);
+    bench.products(cpu);
 }
 
 /// Memory for one layer at a time.

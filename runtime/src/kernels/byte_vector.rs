@@ -42,6 +42,20 @@ pub trait ByteVector: Copy {
     /// `from` must be readable for `LANES` bytes.
     unsafe fn load(isa: Self::Isa, from: *const u8) -> Self;
 
+    /// The next `len` bytes in memory, less than a vector or all of one, and zeros.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for them.
+    unsafe fn load_some(isa: Self::Isa, from: *const u8, len: usize) -> Self;
+
+    /// The next four bytes in memory, in each sum.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be readable for 4 bytes.
+    unsafe fn quad(isa: Self::Isa, from: *const u8) -> Self;
+
     /// Stores the bytes.
     ///
     /// # Safety
@@ -78,6 +92,12 @@ pub trait ByteVector: Copy {
     /// self + the sums of the products of quads of numbers from 0 to 255 and weights from −128 to 127
     fn add_products(self, numbers: Self, weights: Self) -> Self;
 
+    /// self − b in 32 bits
+    fn subtract(self, b: Self) -> Self;
+
+    /// All sums together, in 32 bits.
+    fn total(self) -> i32;
+
     /// What all numbers of steps are held to, in registers.
     fn limits(isa: Self::Isa, bounds: &Bounds) -> Self::Limits;
 
@@ -93,6 +113,13 @@ pub trait ByteVector: Copy {
     ///
     /// `to` must be writable for `LANES` bytes.
     unsafe fn store_codes(steps: [Self; PARTS], limits: Self::Limits, to: *mut u8);
+
+    /// As [`store_codes`](Self::store_codes), of the first `len` lanes.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be writable for `len` bytes.
+    unsafe fn store_some_codes(steps: [Self; PARTS], limits: Self::Limits, to: *mut u8, len: usize);
 
     /// Stores numbers of steps in the order of quads, held to those from 0 to 255.
     ///

@@ -74,6 +74,13 @@ pub trait CodeVector: Copy {
     /// `from` must be readable for 2 elements.
     unsafe fn pair(isa: Self::Isa, from: *const i16) -> Self::Pairs;
 
+    /// Stores eight pairs.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be writable for 16 elements.
+    unsafe fn store_pairs(pairs: Self::Pairs, to: *mut i16);
+
     /// Asks for the weights there, which are not read soon, to come nearer.
     fn prefetch(isa: Self::Isa, at: *const u8);
 

@@ -54,7 +54,7 @@ pub use matmul::matmul_f32;
 pub use quantize::quantize_f32;
 #[cfg(target_arch = "x86_64")]
 pub(super) use quantized::{combine_one_by_one, lookup_maps, pool_of_codes};
-pub use quantized::{combine_q8, conv2d_q8, dwconv2d_q8, lookup_q8, pool2d_q8, softmax_q8};
+pub use quantized::{combine_q8, conv2d_q8, dwconv2d_q8, lookup_q8, matmul_q8, pool2d_q8, softmax_q8};
 pub use reduce::{reduce_f32, reduce_i8, reduce_i32, reduce_i64, reduce_u8};
 pub use select::{select_b1, select_b4, select_b8};
 pub use softmax::softmax_f32;

@@ -1,6 +1,6 @@
 //! Steps on eight-bit codes, and how a sum becomes a code.
 
-use super::{Map, Place, Pooling};
+use super::{Map, MatMul, Place, Pooling};
 
 /// Eight-bit codes of real numbers: `real = scale · (code − zero_point)`. Kernels need no scale: it is in
 /// the multipliers.
@@ -135,6 +135,48 @@ pub struct QuantizedDepthwise {
     pub codes: Codes,
     /// What is done before storing.
     pub requantize: Requantize,
+}
+
+/// Batched matrix product of codes that are both computed, as [`MatMul`]:
+/// `requantize(Σ_k (a[.., i, k] − z_a) · (b[.., k, j] − z_b))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuantizedMatMul {
+    /// `[batch.., m, k]`
+    pub a: Place,
+    /// `[batch.., k, n]`
+    pub b: Place,
+    /// `[batch.., m, n]`
+    pub output: Place,
+    /// Batch dimensions of the output, 1 in front.
+    pub batch: [usize; 4],
+    /// Elements from one matrix of `a` to the next along each; 0 where it is broadcast.
+    pub a_strides: [usize; 4],
+    /// Elements from one matrix of `b` to the next along each; 0 where it is broadcast.
+    pub b_strides: [usize; 4],
+    /// Rows.
+    pub m: usize,
+    /// Columns.
+    pub n: usize,
+    /// Depth.
+    pub k: usize,
+    /// Offset of one factor.
+    pub multipliers: usize,
+    /// Offset of one exponent, for the rule of TensorFlow Lite.
+    pub shifts: usize,
+    /// What the codes of `a` are.
+    pub a_codes: Codes,
+    /// What the codes of `b` are.
+    pub b_codes: Codes,
+    /// What is done before storing.
+    pub requantize: Requantize,
+}
+
+impl QuantizedMatMul {
+    /// Where the matrices lie.
+    pub(crate) const fn product(&self) -> MatMul {
+        let &Self { a, b, output, batch, a_strides, b_strides, m, n, k, .. } = self;
+        MatMul { a, b, output, batch, a_strides, b_strides, m, n, k }
+    }
 }
 
 /// Sum or product of codes; `output` may be `a` or `b`.

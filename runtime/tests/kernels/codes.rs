@@ -35,12 +35,12 @@ struct Layer {
     seed: u64,
 }
 
-fn codes() -> impl Strategy<Value = Codes> {
+pub fn codes() -> impl Strategy<Value = Codes> {
     (any::<bool>(), prop_oneof![Just(0), Just(255), 0..=255])
         .prop_map(|(signed, zero)| Codes { signed, zero_point: if signed { zero - 128 } else { zero } })
 }
 
-fn requantize() -> impl Strategy<Value = Requantize> {
+pub fn requantize() -> impl Strategy<Value = Requantize> {
     (codes(), any::<bool>(), prop_oneof![Just([0, 255]), [0..=255, 0..=255]]).prop_map(
         |(codes, tflite, [a, b])| {
             let least = if codes.signed { -128 } else { 0 };
@@ -105,15 +105,15 @@ fn squares() -> impl Strategy<Value = Layer> {
 }
 
 /// A generator of numbers.
-struct Draw(u64);
+pub struct Draw(pub u64);
 
 impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
-    fn between(&mut self, lo: i32, hi: i32, extreme: bool) -> i32 {
+    pub fn between(&mut self, lo: i32, hi: i32, extreme: bool) -> i32 {
         if extreme {
             return if self.below(2) == 0 { lo } else { hi };
         }
@@ -219,26 +219,29 @@ impl Constants {
     }
 
     fn code(&self, layer: &Layer, sum: i64, o: usize) -> u8 {
-        let steps = match layer.to.rounding {
-            Rounding::Onnx => {
-                (sum as f32 * f32::from_bits(self.multipliers[o].cast_unsigned())).round_ties_even() as i64
-            }
-            Rounding::Tflite => {
-                // Halves up, then halves away from zero.
-                let high = (i128::from(sum) * i128::from(self.multipliers[o]) + (1 << 30)) >> 31;
-                let divisor = 1_i128 << -self.shifts[o];
-                let half = divisor / 2 * high.signum();
-                i64::try_from((high + half) / divisor).unwrap()
-            }
-        };
-        let [lo, hi] = layer.to.range;
-        (steps + i64::from(layer.to.codes.zero_point)).clamp(lo.into(), hi.into()) as u8
+        code(&layer.to, sum, self.multipliers[o], self.shifts.get(o).copied().unwrap_or(0))
     }
+}
+
+/// The byte of a sum; an exponent must not be above 0.
+pub fn code(to: &Requantize, sum: i64, multiplier: i32, shift: i32) -> u8 {
+    let steps = match to.rounding {
+        Rounding::Onnx => (sum as f32 * f32::from_bits(multiplier.cast_unsigned())).round_ties_even() as i64,
+        Rounding::Tflite => {
+            // Halves up, then halves away from zero.
+            let high = (i128::from(sum) * i128::from(multiplier) + (1 << 30)) >> 31;
+            let divisor = 1_i128 << -shift;
+            let half = divisor / 2 * high.signum();
+            i64::try_from((high + half) / divisor).unwrap()
+        }
+    };
+    let [lo, hi] = to.range;
+    (steps + i64::from(to.codes.zero_point)).clamp(lo.into(), hi.into()) as u8
 }
 
 /// Bytes at aligned offsets.
 #[derive(Default)]
-struct Blob(Vec<u8>);
+pub struct Blob(pub Vec<u8>);
 
 impl Blob {
     fn push<const N: usize>(&mut self, values: impl IntoIterator<Item = [u8; N]>) -> usize {
@@ -249,7 +252,7 @@ impl Blob {
     }
 
     /// Words, padded to whole panels.
-    fn words(&mut self, values: &[i32]) -> usize {
+    pub fn words(&mut self, values: &[i32]) -> usize {
         let zeros = vec![0; values.len().next_multiple_of(16) - values.len()];
         self.push(values.iter().chain(&zeros).map(|word| word.to_le_bytes()))
     }
@@ -501,9 +504,9 @@ fn check<S>(
     assert_eq!(result, expected, "{name}");
 }
 
-fn bytes_mut(arena: &mut Arena<BYTES>) -> &mut [u8] {
+pub fn bytes_mut<const N: usize>(arena: &mut Arena<N>) -> &mut [u8] {
     // SAFETY: an arena is `BYTES` plain bytes from its beginning on.
-    unsafe { std::slice::from_raw_parts_mut((&raw mut *arena).cast(), BYTES) }
+    unsafe { std::slice::from_raw_parts_mut((&raw mut *arena).cast(), N) }
 }
 
 /// Biases as kernels read them: codes count from 0, and the zero point is folded.

@@ -36,6 +36,7 @@ pub const KERNELS: &[Kernel] = &[
     codes("x86_64::avx2::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
     codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx2::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx2::matmul_q8_6x16",     QuantizedMatMul,    [6, 16], any,       |s, _| cost::matrix_of_codes([6, 16], s)),
     codes("x86_64::avx2::combine_q8",         QuantizedCombine,   [1, 8],  any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     codes("x86_64::avx2::lookup_q8",          Lookup,             [1, 32], any,       |s, _| 0.6 * s.macs() as f64),
     codes("x86_64::avx2::pool2d_q8",          QuantizedPool2d,    [1, 8], any,       |s, _| 0.2 * s.macs() as f64),

@@ -39,6 +39,7 @@ pub const KERNELS: &[Kernel] = &[
     codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
     taps("x86_64::avx512::dwconv2d_q8_9p64c",   [2, 64], |s| sixteen(s).or(square_3(s))),
     taps("x86_64::avx512::dwconv2d_q8_25p64c",  [1, 64], |s| sixteen(s).or(square_5(s))),
+    codes("x86_64::avx512::matmul_q8_6x64",     QuantizedMatMul,    [6, 64],  Pairs, any,       |s, _| cost::dots([6, 32], s)),
     codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     codes("x86_64::avx512::lookup_q8",          Lookup,             [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),
     codes("x86_64::avx512::pool2d_q8",          QuantizedPool2d,    [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),

@@ -83,6 +83,7 @@ pub const KERNELS: &[Kernel] = &[
     plain("portable::interpolate_f32",  Interpolate, F32,  elements),
     plain("portable::conv2d_q8",        QuantizedConv2d,    I8, integer_macs),
     plain("portable::dwconv2d_q8",      QuantizedDepthwise, I8, integer_macs),
+    plain("portable::matmul_q8",        QuantizedMatMul,    I8, integer_macs),
     plain("portable::combine_q8",       QuantizedCombine,   I8, functions),
     plain("portable::pool2d_q8",        QuantizedPool2d,    I8, integer_macs),
     plain("portable::softmax_q8",       QuantizedSoftmax,   I8, functions),

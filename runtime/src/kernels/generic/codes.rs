@@ -7,4 +7,5 @@ pub mod dots;
 mod end;
 mod gather;
 pub mod matrix;
+pub mod product;
 pub mod slide;

@@ -83,6 +83,34 @@ impl<'m> Requantizer<'m> {
     }
 }
 
+/// Words of a [`Uniform`] end: the sums of the widest vector.
+const WORDS: usize = 16;
+
+/// The end of a quantised operator whose channels have one factor and exponent.
+pub struct Uniform {
+    words: [[i32; WORDS]; 2],
+    rounding: Rounding,
+    zero_point: i32,
+    range: [i32; 2],
+}
+
+impl Uniform {
+    /// With the factor and the exponent at these offsets of the weights.
+    pub fn new(memory: &Memory<'_>, requantize: &Requantize, constants: [usize; 2]) -> Option<Self> {
+        let Requantizer { multipliers, shifts, rounding, zero_point, range } =
+            Requantizer::new(memory, requantize, constants, 1)?;
+        let word = |of: &[i32]| [of.first().copied().unwrap_or(0); WORDS];
+        Some(Self { words: [word(multipliers), word(shifts)], rounding, zero_point, range })
+    }
+
+    /// As one of 16 channels.
+    pub const fn requantizer(&self) -> Requantizer<'_> {
+        let Self { words: [multipliers, shifts], rounding, zero_point, range } = self;
+        let (rounding, zero_point, range) = (*rounding, *zero_point, *range);
+        Requantizer { multipliers, shifts, rounding, zero_point, range }
+    }
+}
+
 /// Least and greatest code of a type.
 pub const fn limits(codes: Codes) -> [i32; 2] {
     if codes.signed { [-128, 127] } else { [0, 255] }

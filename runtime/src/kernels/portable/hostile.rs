@@ -398,4 +398,21 @@ fn codes() {
         signed: draw.pick([false, true]),
     };
     check(softmax, quantized::softmax::run);
+    let matmul = |draw: &mut Draw| QuantizedMatMul {
+        a: draw.place(),
+        b: draw.place(),
+        output: draw.place(),
+        batch: draw.sizes(),
+        a_strides: draw.sizes(),
+        b_strides: draw.sizes(),
+        m: draw.size(),
+        n: draw.size(),
+        k: draw.size(),
+        multipliers: draw.offset(),
+        shifts: draw.offset(),
+        a_codes: draw.codes(),
+        b_codes: draw.codes(),
+        requantize: draw.requantize(),
+    };
+    check(matmul, quantized::matmul::run);
 }

@@ -6,7 +6,7 @@ use super::strided::{Walk, elements};
 use crate::kernels::generic::matmul::Product;
 use crate::kernels::told;
 use crate::kernels::vector::{Lanes, Portable, Vector};
-use crate::memory::Memory;
+use crate::memory::{Memory, Plain};
 use crate::steps::MatMul;
 
 /// `output[.., i, j] = Σ_k a[.., i, k] · b[.., k, j]`, all row-major, with broadcast batch dimensions.
@@ -17,24 +17,35 @@ pub fn matmul_f32(memory: &mut Memory<'_>, step: &MatMul) {
 /// See [`matmul_f32`].
 #[inline(always)]
 pub fn run<V: Vector>(isa: V::Isa, memory: &mut Memory<'_>, step: &MatMul) -> Option<()> {
+    let &MatMul { n, k, .. } = step;
+    products(memory, step, |result, a, b| Product { result, a, b, n, k }.compute::<V>(isa))
+}
+
+/// Computes each product of the batch: the matrices of the result, of `a` and of `b`.
+#[inline(always)]
+pub fn products<T: Plain>(
+    memory: &mut Memory<'_>,
+    step: &MatMul,
+    mut compute: impl FnMut(&mut [T], &[T], &[T]) -> Option<()>,
+) -> Option<()> {
     let &MatMul { m, n, k, .. } = step;
     let [a_len, b_len, len] = [elements(&[m, k])?, elements(&[k, n])?, elements(&[m, n])?];
     let count = elements(&step.batch)?.checked_mul(len)?;
-    let (operands, result) = access::result::<f32>(memory, step.output, count)?;
+    let (operands, result) = access::result::<T>(memory, step.output, count)?;
     if count == 0 {
         return Some(());
     }
     let walk = Walk::new(padded(step.batch, 1), [strides(step.a_strides)?, strides(step.b_strides)?])?;
     let [a_reach, b_reach] = [walk.reach(0)?, walk.reach(1)?];
-    let a = operands.slice::<f32>(step.a, (a_reach.len - 1).checked_add(a_len)?)?;
-    let b = operands.slice::<f32>(step.b, (b_reach.len - 1).checked_add(b_len)?)?;
+    let a = operands.slice::<T>(step.a, (a_reach.len - 1).checked_add(a_len)?)?;
+    let b = operands.slice::<T>(step.b, (b_reach.len - 1).checked_add(b_len)?)?;
     let mut results = result.rows_mut(len);
     let [a_stride, b_stride] = walk.row_strides().map(isize::unsigned_abs);
     for [a_at, b_at] in walk.rows() {
         for i in 0..walk.row_len() {
             let a = a.get(a_at.unsigned_abs() + i * a_stride..)?.get(..a_len)?;
             let b = b.get(b_at.unsigned_abs() + i * b_stride..)?.get(..b_len)?;
-            Product { result: results.next()?, a, b, n, k }.compute::<V>(isa)?;
+            compute(results.next()?, a, b)?;
         }
     }
     Some(())

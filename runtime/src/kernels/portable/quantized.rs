@@ -9,6 +9,7 @@ pub(super) mod combine;
 pub(super) mod conv2d;
 pub(super) mod depthwise;
 pub(super) mod lookup;
+pub(super) mod matmul;
 pub(super) mod pool;
 pub(super) mod softmax;
 
@@ -20,6 +21,7 @@ pub use depthwise::dwconv2d_q8;
 pub use lookup::lookup_q8;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::kernels) use lookup::maps as lookup_maps;
+pub use matmul::matmul_q8;
 pub use pool::pool2d_q8;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::kernels) use pool::run as pool_of_codes;

@@ -13,7 +13,7 @@ use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, Lookup, MatMul,
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
-    QuantizedPool2d, Softmax,
+    QuantizedMatMul, QuantizedPool2d, Softmax,
 };
 use codes::{I32x8, Steps};
 use core::ops::Range;
@@ -92,6 +92,10 @@ wholes! {
 
     /// Products of computed matrices.
     matmul_f32: MatMul = matmul::run::<F32x8>;
+
+    /// Products of computed matrices of codes. Tiles of 6 rows × 16 columns: 12 sums, 2 vectors of columns, 1 broadcast
+    /// and 1 product are 16 registers.
+    matmul_q8_6x16: QuantizedMatMul = of_codes::product::pairs::run::<I32x8>;
 
     /// To 8-bit codes.
     quantize_f32: Quantize = quantize::<Avx2>;

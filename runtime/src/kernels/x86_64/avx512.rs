@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::steps::{
     Activate, ChannelAffine, ChannelScale, Combine, Conv2d, Copy, Depthwise, GlobalPool, Lookup, MatMul,
     PlanarConv2d, Pointwise, Pool2d, Quantize, QuantizedCombine, QuantizedConv2d, QuantizedDepthwise,
-    QuantizedPool2d, Softmax,
+    QuantizedMatMul, QuantizedPool2d, Softmax,
 };
 use bytes::U8x64;
 use codes::{Half, I32x16, Steps, Whole};
@@ -108,6 +108,10 @@ wholes! {
 
     /// Products of computed matrices.
     matmul_f32: MatMul = matmul::run::<F32x16>;
+
+    /// Products of computed matrices of codes. Tiles of 6 rows × 64 columns: 24 sums, 4 vectors of columns and 1
+    /// broadcast.
+    matmul_q8_6x64: QuantizedMatMul = of_codes::product::quads::run::<U8x64>;
 
     /// To 8-bit codes.
     quantize_f32: Quantize = quantize::<Avx512>;

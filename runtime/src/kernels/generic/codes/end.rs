@@ -31,7 +31,12 @@ impl<'m, V: CodeVector> End<'m, V> {
         constants: [usize; 2],
         n: usize,
     ) -> Option<Self> {
-        let scalar = Requantizer::new(memory, requantize, constants, n)?;
+        Self::of(isa, Requantizer::new(memory, requantize, constants, n)?, requantize)
+    }
+
+    /// With the constants of a multiple of 16 channels.
+    #[inline(always)]
+    pub fn of(isa: V::Isa, scalar: Requantizer<'m>, requantize: &Requantize) -> Option<Self> {
         Some(Self {
             multipliers: scalar.multipliers.as_ptr(),
             shifts: scalar.shifts.as_ptr(),

@@ -87,7 +87,7 @@ impl<'m> Pair<'m> {
 
 /// A code less its zero point.
 #[inline(always)]
-fn steps(byte: u8, codes: Codes) -> i32 {
+pub(super) fn steps(byte: u8, codes: Codes) -> i32 {
     let code = if codes.signed { i32::from(byte.cast_signed()) } else { i32::from(byte) };
     code.wrapping_sub(codes.zero_point)
 }

@@ -90,6 +90,12 @@ impl CodeVector for I32x8 {
     }
 
     #[inline(always)]
+    unsafe fn store_pairs(pairs: I16x16, to: *mut i16) {
+        // SAFETY: the pairs prove AVX2, and the caller vouches for 16 elements.
+        unsafe { _mm256_storeu_si256(to.cast(), pairs.0) }
+    }
+
+    #[inline(always)]
     fn prefetch(_: Avx2, at: *const u8) {
         // SAFETY: a prefetch reads nothing, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }

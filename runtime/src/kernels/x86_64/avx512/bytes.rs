@@ -21,6 +21,12 @@ impl U8x64 {
     }
 }
 
+/// A mask of the first lanes, up to 64.
+#[inline(always)]
+fn first(lanes: usize) -> __mmask64 {
+    u64::MAX >> (64 - lanes.clamp(1, 64))
+}
+
 impl ByteVector for U8x64 {
     type Isa = Avx512;
     type Limits = Limits;
@@ -42,6 +48,18 @@ impl ByteVector for U8x64 {
     unsafe fn load(_: Avx512, from: *const u8) -> Self {
         // SAFETY: the token proves AVX-512, and the caller vouches for 64 bytes.
         Self(unsafe { _mm512_loadu_si512(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(_: Avx512, from: *const u8, len: usize) -> Self {
+        // SAFETY: the token proves AVX-512, and the caller vouches for the bytes of the mask.
+        Self(unsafe { _mm512_maskz_loadu_epi8(first(len), from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn quad(_: Avx512, from: *const u8) -> Self {
+        // SAFETY: the token proves AVX-512, and the caller vouches for 4 bytes.
+        Self(unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) })
     }
 
     #[inline(always)]
@@ -112,6 +130,18 @@ impl ByteVector for U8x64 {
     }
 
     #[inline(always)]
+    fn subtract(self, b: Self) -> Self {
+        // SAFETY: `self` proves AVX-512.
+        Self(unsafe { _mm512_sub_epi32(self.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn total(self) -> i32 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_reduce_add_epi32(self.0) }
+    }
+
+    #[inline(always)]
     fn limits(isa: Avx512, bounds: &Bounds) -> Limits {
         I32x16::limits(isa, bounds)
     }
@@ -131,6 +161,13 @@ impl ByteVector for U8x64 {
         let codes = limits.packed([a.sums(), b.sums(), c.sums(), d.sums()]);
         // SAFETY: the steps prove AVX-512, and the caller vouches for 64 bytes.
         unsafe { _mm512_storeu_si512(to.cast(), codes) };
+    }
+
+    #[inline(always)]
+    unsafe fn store_some_codes([a, b, c, d]: [Self; PARTS], limits: Limits, to: *mut u8, len: usize) {
+        let codes = limits.packed([a.sums(), b.sums(), c.sums(), d.sums()]);
+        // SAFETY: the steps prove AVX-512, and the caller vouches for the bytes of the mask.
+        unsafe { _mm512_mask_storeu_epi8(to.cast(), first(len), codes) };
     }
 
     #[inline(always)]
