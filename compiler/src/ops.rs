@@ -113,6 +113,7 @@ operators! {
     channel_scale::ChannelScale,
     // Of 8-bit codes.
     quantized_layer::QuantizedLayer,
+    quantized_matmul::QuantizedMatMul,
     quantized_binary::QuantizedBinary,
     quantized_pool::QuantizedPool,
     quantized_softmax::QuantizedSoftmax,

@@ -160,6 +160,7 @@ fn on_codes(op: &Op) -> bool {
     matches!(
         op,
         Op::QuantizedLayer(_)
+            | Op::QuantizedMatMul(_)
             | Op::QuantizedBinary(_)
             | Op::QuantizedPool(_)
             | Op::QuantizedSoftmax(_)

@@ -11,6 +11,7 @@
 mod binary;
 mod island;
 mod layer;
+mod matmul;
 mod moves;
 mod pool;
 mod softmax;
@@ -93,7 +94,14 @@ impl Codes<'_> {
                 _ => Err(Stop::NoPattern),
             },
             Op::Conv2d(_) | Op::Depthwise(_) | Op::Dense(_) => self.layer(value, to),
-            Op::Binary(op) => self.binary(value, &op, to),
+            Op::MatMul(_) => self.matmul(value, 1.0, to),
+            Op::Binary(op) => match self.scaled_product(value, &op) {
+                Some((product, factor)) => {
+                    self.only(value)?;
+                    self.matmul(product, factor, to)
+                }
+                None => self.binary(value, &op, to),
+            },
             Op::Pool2d(_) | Op::GlobalPool(_) => self.pool(value, to),
             Op::Softmax(op) => self.softmax(value, &op, to),
             Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) | Op::Gather(_) | Op::Expand(_) => {
@@ -187,7 +195,7 @@ mod tests {
     use super::*;
     use crate::driver;
     use crate::graph::testing::Net;
-    use crate::ops::binary::BinaryOp::{Add, Mul};
+    use crate::ops::binary::BinaryOp::{Add, Div, Mul};
     use crate::ops::dequantize::Dequantize;
     use crate::ops::global_pool::GlobalPool;
     use crate::ops::pad::Pad;
@@ -383,6 +391,77 @@ mod tests {
         %0 u8[2,5] = input()                  x
         %1 u8[2,5] = int8 softmax tflite(%0)  softmax
         return %1 as y
+        ");
+    }
+
+    /// The codes of `softmax(x · xᵀ / √6) · x`.
+    fn attention(net: &mut Net) -> NodeId {
+        use crate::ops::{matmul::MatMul, transpose::Transpose};
+        let x = input(net, &[1, 4, 6]);
+        let real = dq(net, x, 0.05);
+        let columns = net.op("columns", Transpose { permutation: vec![0, 2, 1] }, &[real]);
+        let scores = net.op("scores", MatMul {}, &[real, columns]);
+        let root = net.scalar(6.0_f32.sqrt());
+        let scores = net.binary(Div, scores, root);
+        let scores = q(net, scores, 0.8);
+        let scores = dq(net, scores, 0.8);
+        let shares = net.op("softmax", Softmax { axis: 2, log: false }, &[scores]);
+        let shares = q(net, shares, 0.008);
+        let shares = dq(net, shares, 0.008);
+        let mixed = net.op("mixed", MatMul {}, &[shares, real]);
+        q(net, mixed, 0.05)
+    }
+
+    #[test]
+    fn both_products_of_attention_are_of_codes() {
+        let mut net = Net::new();
+        let y = attention(&mut net);
+        insta::assert_snapshot!(fused(net, y, Rounding::Onnx), @r"
+        int8: div1, q
+        int8: mixed, q
+        %0 u8[1,4,6]  = input()                                       x
+        %1 u8[1,6,4]  = transpose 0,2,1(%0)                           columns
+        %2 u8[1,4,4]  = int8 matmul · 0.40824828 → 0.8u8@100(%0, %1)  scores
+        %3 f32[1,4,4] = dequantize axis=0(%2, f32[]{0.8}, u8[]{100})  dq
+        %4 f32[1,4,4] = softmax axis 2(%3)                            softmax
+        %5 u8[1,4,4]  = quantize axis=0(%4, f32[]{0.008}, u8[]{100})  q
+        %6 u8[1,4,6]  = int8 matmul → 0.05u8@100(%5, %0)              mixed
+        return %6 as y
+        ");
+        let mut net = Net::new();
+        let y = attention(&mut net);
+        insta::assert_snapshot!(fused(net, y, Rounding::Tflite), @r"
+        int8: div1, q
+        int8 refused: softmax: it is quantised as 0.008u8@100, not 0.00390625u8@0
+        int8: mixed, q
+        %0 u8[1,4,6]  = input()                                              x
+        %1 u8[1,6,4]  = transpose 0,2,1(%0)                                  columns
+        %2 u8[1,4,4]  = int8 matmul · 0.40824828 → 0.8u8@100 tflite(%0, %1)  scores
+        %3 f32[1,4,4] = dequantize axis=0(%2, f32[]{0.8}, u8[]{100})         dq
+        %4 f32[1,4,4] = softmax axis 2(%3)                                   softmax
+        %5 u8[1,4,4]  = quantize axis=0(%4, f32[]{0.008}, u8[]{100})         q
+        %6 u8[1,4,6]  = int8 matmul → 0.05u8@100 tflite(%5, %0)              mixed
+        return %6 as y
+        ");
+    }
+
+    #[test]
+    fn a_product_of_more_codes_than_fit_32_bits_stays_real_numbers() {
+        use crate::ops::matmul::MatMul;
+        let mut net = Net::new();
+        let x = input(&mut net, &[1, 90_000]);
+        let real = dq(&mut net, x, 0.02);
+        let column = net.op("column", Reshape { shape: vec![90_000, 1] }, &[real]);
+        let y = net.op("product", MatMul {}, &[real, column]);
+        let y = q(&mut net, y, 1000.0);
+        insta::assert_snapshot!(fused(net, y, Rounding::Onnx), @r"
+        int8 refused: product: its sums, up to 2162250000, could leave 32 bits
+        %0 u8[1,90000]  = input()                                        x
+        %1 f32[1,90000] = dequantize axis=0(%0, f32[]{0.02}, u8[]{100})  dq
+        %2 f32[90000,1] = reshape(%1)                                    column
+        %3 f32[1,1]     = matmul(%1, %2)                                 product
+        %4 u8[1,1]      = quantize axis=0(%3, f32[]{1000}, u8[]{100})    q
+        return %4 as y
         ");
     }
 

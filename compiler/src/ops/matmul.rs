@@ -27,17 +27,7 @@ pub struct MatMul {}
 impl Operator for MatMul {
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Fault> {
         expect::floats("a matrix product", operands, 2..=2)?;
-        let (a, b) = (&operands[0], &operands[1]);
-        let fault = || Fault::model(format!("{a} cannot be multiplied by {b}"));
-        let ([a_batch @ .., m, k], [b_batch @ .., depth, n]) = (&a.shape[..], &b.shape[..]) else {
-            return Err(fault());
-        };
-        if k != depth {
-            return Err(fault());
-        }
-        let mut shape = shape::broadcast(a_batch, b_batch).map_err(|_| fault())?;
-        shape.extend([*m, *n]);
-        TensorType::checked(DType::F32, shape)
+        result([&operands[0], &operands[1]], DType::F32)
     }
 
     fn eval(&self, operands: &[&Array], ty: &TensorType) -> Array {
@@ -66,30 +56,49 @@ impl Operator for MatMul {
     }
 
     fn lower(&self, site: &Site<'_>) -> Result<Vec<Request>, Fault> {
-        let [a, b] = [&site.operands[0], &site.operands[1]];
-        let Some(sizes) = Sizes::of([a, b], site.output) else {
-            return Err(Fault::unsupported(format!("a matrix product of {a} and {b}, which is empty")));
-        };
-        let ([batch, a_strides, b_strides], Sizes { m, n, k, .. }) = (sizes.four()?, sizes);
-        Ok(vec![Request {
-            family: Family::MatMul,
-            dtype: DType::F32,
-            shape: Shape { width: m, ..Shape::new(site.output.elements() / n, n, k) },
-            fields: vec![
-                ("a", Arg::Place(Operand::Input(0), 0)),
-                ("b", Arg::Place(Operand::Input(1), 0)),
-                ("output", Arg::Place(Operand::Output, 0)),
-                ("batch", Arg::Usizes(batch)),
-                ("a_strides", Arg::Usizes(a_strides)),
-                ("b_strides", Arg::Usizes(b_strides)),
-                ("m", Arg::Usize(m)),
-                ("n", Arg::Usize(n)),
-                ("k", Arg::Usize(k)),
-            ],
-            rows: Rows::Whole,
-            in_place: false,
-        }])
+        Ok(vec![request(site)?])
     }
+}
+
+/// The type of a product, of elements of `dtype`.
+pub(super) fn result([a, b]: [&TensorType; 2], dtype: DType) -> Result<TensorType, Fault> {
+    let fault = || Fault::model(format!("{a} cannot be multiplied by {b}"));
+    let ([a_batch @ .., m, k], [b_batch @ .., depth, n]) = (&a.shape[..], &b.shape[..]) else {
+        return Err(fault());
+    };
+    if k != depth {
+        return Err(fault());
+    }
+    let mut shape = shape::broadcast(a_batch, b_batch).map_err(|_| fault())?;
+    shape.extend([*m, *n]);
+    TensorType::checked(dtype, shape)
+}
+
+/// A product of real numbers at a site, whatever the site's types are.
+pub(super) fn request(site: &Site<'_>) -> Result<Request, Fault> {
+    let [a, b] = [&site.operands[0], &site.operands[1]];
+    let Some(sizes) = Sizes::of([a, b], site.output) else {
+        return Err(Fault::unsupported(format!("a matrix product of {a} and {b}, which is empty")));
+    };
+    let ([batch, a_strides, b_strides], Sizes { m, n, k, .. }) = (sizes.four()?, sizes);
+    Ok(Request {
+        family: Family::MatMul,
+        dtype: DType::F32,
+        shape: Shape { width: m, ..Shape::new(site.output.elements() / n, n, k) },
+        fields: vec![
+            ("a", Arg::Place(Operand::Input(0), 0)),
+            ("b", Arg::Place(Operand::Input(1), 0)),
+            ("output", Arg::Place(Operand::Output, 0)),
+            ("batch", Arg::Usizes(batch)),
+            ("a_strides", Arg::Usizes(a_strides)),
+            ("b_strides", Arg::Usizes(b_strides)),
+            ("m", Arg::Usize(m)),
+            ("n", Arg::Usize(n)),
+            ("k", Arg::Usize(k)),
+        ],
+        rows: Rows::Whole,
+        in_place: false,
+    })
 }
 
 /// A product's sizes and how its operands lie. No dimension is 0.

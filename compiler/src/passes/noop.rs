@@ -69,6 +69,7 @@ fn repeats_first(graph: &Graph, id: NodeId, first: NodeId, second: Option<NodeId
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::QuantizedLayer(_)
+        | Op::QuantizedMatMul(_)
         | Op::QuantizedBinary(_)
         | Op::QuantizedPool(_)
         | Op::QuantizedSoftmax(_)

@@ -81,6 +81,7 @@ fn sunk_operands(graph: &Graph, id: NodeId, operands: &[NodeId]) -> Option<Vec<N
         | Op::Pad(_)
         | Op::Interpolate(_)
         | Op::QuantizedLayer(_)
+        | Op::QuantizedMatMul(_)
         | Op::QuantizedBinary(_)
         | Op::QuantizedPool(_)
         | Op::QuantizedSoftmax(_)

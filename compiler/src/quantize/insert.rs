@@ -101,6 +101,7 @@ fn role(graph: &Graph, id: NodeId) -> Role {
         | Op::PlanarConv2d(_)
         | Op::ConvTranspose2d(_)
         | Op::QuantizedLayer(_)
+        | Op::QuantizedMatMul(_)
         | Op::QuantizedBinary(_)
         | Op::QuantizedPool(_)
         | Op::QuantizedSoftmax(_)

@@ -61,6 +61,7 @@ impl Export<'_> {
             Op::PlanarConv2d(_)
             | Op::ConvTranspose2d(_)
             | Op::QuantizedLayer(_)
+            | Op::QuantizedMatMul(_)
             | Op::QuantizedBinary(_)
             | Op::QuantizedPool(_)
             | Op::QuantizedSoftmax(_)

@@ -71,6 +71,7 @@ fn moved(graph: &Graph, id: NodeId, p: &[usize]) -> Option<(Op, Vec<usize>)> {
         | Op::Transpose(_)
         | Op::Concat(_)
         | Op::QuantizedLayer(_)
+        | Op::QuantizedMatMul(_)
         | Op::QuantizedBinary(_)
         | Op::QuantizedPool(_)
         | Op::QuantizedSoftmax(_)
