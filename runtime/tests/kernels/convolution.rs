@@ -163,7 +163,7 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     });
     if n % 16 == 8 {
         let mut blob = Weights::default();
-        let (weights, bias) = (blob.push(&paired_panels(&weights, n)), blob.push(&case.bias));
+        let (weights, bias) = (blob.push(&paired_panels(&weights, n)), blob.push(case.bias));
         let all = kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_14x32_pairs);
         let paired: Vec<_> = all.into_iter().filter(|kernel| kernel.0.ends_with("_pairs")).collect();
         case.check(&paired, blob, |input, output, epilogue| Pointwise {
