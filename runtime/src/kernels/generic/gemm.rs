@@ -21,39 +21,14 @@ use core::ops::Range;
 /// sooner, which no cache near the core may hold.
 const BLOCK_BYTES: usize = 16 << 10;
 
-/// See [`Pointwise`]; tiles are at most `MR` rows high.
+/// See [`Pointwise`]; tiles are at most `MR` rows high. With `PAIRS` panels are a vector wide, and of the columns half a
+/// vector is left, in pairs.
 #[inline(always)]
-pub fn run<V: Vector, const NR: usize, const MR: usize>(
+pub fn run<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
     isa: V::Isa,
     memory: &Memory<'_>,
     step: &Pointwise,
     rows: Range<usize>,
-) -> Option<()> {
-    let (k, n) = (step.input.channels, step.output.channels);
-    let panels = Panels::new::<NR>(memory, step.weights, step.bias, k, n)?;
-    multiply::<V, NR, MR, false>(isa, memory, step, rows, &panels)
-}
-
-/// As [`run`], of panels of a vector, of which half a vector's columns are left in pairs.
-#[inline(always)]
-pub fn with_pairs<V: Vector, const NR: usize, const MR: usize>(
-    isa: V::Isa,
-    memory: &Memory<'_>,
-    step: &Pointwise,
-    rows: Range<usize>,
-) -> Option<()> {
-    let (k, n) = (step.input.channels, step.output.channels);
-    let panels = Panels::with_pairs::<NR>(memory, step.weights, step.bias, k, n)?;
-    multiply::<V, NR, MR, true>(isa, memory, step, rows, &panels)
-}
-
-#[inline(always)]
-fn multiply<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
-    isa: V::Isa,
-    memory: &Memory<'_>,
-    step: &Pointwise,
-    rows: Range<usize>,
-    panels: &Panels,
 ) -> Option<()> {
     let (k, n) = (step.input.channels, step.output.channels);
     if (step.input.height, step.input.width) != (step.output.height, step.output.width) {
@@ -61,6 +36,11 @@ fn multiply<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
     }
     let input = Source::new(memory, &step.input)?;
     let output = Sink::new(memory, &step.output, &rows)?;
+    let panels = if PAIRS {
+        Panels::with_pairs::<NR>(memory, step.weights, step.bias, k, n)?
+    } else {
+        Panels::new::<NR>(memory, step.weights, step.bias, k, n)?
+    };
     let finish = Finish::new(memory, &step.epilogue, &step.output)?;
     let width = step.input.width;
     let block = (V::LANES * BLOCK_BYTES / size_of::<f32>() / k.max(1)).max(MR) / MR * MR;
@@ -75,7 +55,7 @@ fn multiply<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
                     input: input.row(piece.start).add(first * k),
                     output: output.row(piece.start).add(first * n),
                     residual: finish.row(piece.start).map(|residual| residual.add(first * n)),
-                    panels,
+                    panels: &panels,
                     finish: &finish,
                 };
                 part.multiply::<V, NR, MR, PAIRS>(isa);

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn heights_add_up_and_differ_by_one() {
         for total in 0..200 {
-            for most in 1..9 {
+            for most in 1..15 {
                 let [(high, more), (low, rest)] = split(total, most);
                 assert_eq!(high * more + low * rest, total);
                 assert_eq!(more + rest, total.div_ceil(most));

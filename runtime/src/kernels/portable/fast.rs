@@ -26,7 +26,7 @@ macro_rules! kernels {
 
 kernels! {
     /// Pointwise convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
-    gemm_f32_4x8: Pointwise = gemm::run::<F32x4, 16, 4>;
+    gemm_f32_4x8: Pointwise = gemm::run::<F32x4, 16, 4, false>;
 
     /// Dense convolution; weights in panels of 16 columns, tiles of 4 positions × 8 channels.
     conv2d_f32_4x8: Conv2d = conv2d::run::<F32x4, 16, 4>;

@@ -24,7 +24,7 @@ kernels! {
 
     /// Pointwise convolution; weights in panels of 16 columns. Tiles of 6 positions × 16 channels: 12 sums,
     /// 2 vectors of weights and 1 broadcast are 15 of 16 registers.
-    gemm_f32_6x16: Pointwise = gemm::run::<F32x8, 16, 6>;
+    gemm_f32_6x16: Pointwise = gemm::run::<F32x8, 16, 6, false>;
 
     /// Dense convolution; weights in panels of 16 columns, tiles as of [`gemm_f32_6x16`].
     conv2d_f32_6x16: Conv2d = conv2d::run::<F32x8, 16, 6>;

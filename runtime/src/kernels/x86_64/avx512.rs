@@ -27,10 +27,10 @@ kernels! {
 
     /// Pointwise convolution; weights in panels of 16 columns. Tiles of 14 positions × 32 channels: 28 sums, 2 vectors
     /// of weights and 1 broadcast are 31 of 32 registers, and 14 divides maps of 14, 28, 56 and 112.
-    gemm_f32_14x32: Pointwise = gemm::run::<F32x16, 16, 14>;
+    gemm_f32_14x32: Pointwise = gemm::run::<F32x16, 16, 14, false>;
 
     /// As [`gemm_f32_14x32`], of 8 channels beside whole panels, which are in pairs: tiles of 14 positions × 8.
-    gemm_f32_14x32_pairs: Pointwise = gemm::with_pairs::<F32x16, 16, 14>;
+    gemm_f32_14x32_pairs: Pointwise = gemm::run::<F32x16, 16, 14, true>;
 
     /// Dense convolution; weights in panels of 16 columns, tiles of 12 positions × 32 channels.
     conv2d_f32_12x32: Conv2d = conv2d::run::<F32x16, 16, 12>;
