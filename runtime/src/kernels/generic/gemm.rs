@@ -200,18 +200,124 @@ pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: us
     }
     for k in 0..len {
         V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
-        let mut row = [V::splat(isa, 0.0); W];
-        for w in 0..W {
-            // SAFETY: row `k` is below `len`.
-            row[w] = unsafe { V::load(isa, b[w].add(k * NR)) };
-        }
-        for m in 0..M {
-            // SAFETY: element `k` is below `len`.
-            let x = V::splat(isa, unsafe { *a[m].add(k) });
-            for w in 0..W {
-                sums[m][w] = x.mul_add(row[w], sums[m][w]);
+        // SAFETY: row and element `k` are below `len`.
+        unsafe {
+            let row = load_row::<V, W>(isa, b, k * NR);
+            for m in 0..M {
+                row_of_sums(isa, &mut sums[m], a[m].add(k), row);
             }
         }
+    }
+}
+
+/// As [`accumulate`], of rows of `a` that lie `stride` elements apart. A tile of many rows keeps a pointer to every third
+/// one: the others lie 1, 2, 4 and 8 rows behind one of them, which is what an address can say. A pointer for each row
+/// would not fit the registers, and the compiler would make one from the other, a sum for each.
+///
+/// # Safety
+///
+/// As [`accumulate`].
+#[inline(always)]
+unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W: usize>(
+    isa: V::Isa,
+    sums: &mut [[V; W]; M],
+    a: *const f32,
+    stride: usize,
+    b: [*const f32; W],
+    len: usize,
+    ahead: Ahead,
+) {
+    if W == 1 || M <= FEW {
+        // SAFETY: the caller's.
+        unsafe { return accumulate::<V, NR, M, W>(isa, sums, offsets(a, stride), b, len, ahead) }
+    }
+    let stride = stride * size_of::<f32>();
+    let mut pointers = [a; MOST.div_ceil(APART)];
+    for (i, pointer) in pointers.iter_mut().enumerate().take(M.div_ceil(APART)) {
+        *pointer = a.wrapping_byte_add(i * APART * stride);
+    }
+    for k in 0..len {
+        V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
+        // SAFETY: row and element `k` are below `len`.
+        unsafe {
+            let row = load_row::<V, W>(isa, b, k * NR);
+            for m in 0..M {
+                let (pointer, rows) = const { NEAREST }[m];
+                row_of_sums(isa, &mut sums[m], pointers[pointer].wrapping_byte_add(rows * stride), row);
+            }
+        }
+        for pointer in pointers.iter_mut().take(M.div_ceil(APART)) {
+            *pointer = opaque(pointer.wrapping_add(1));
+        }
+    }
+}
+
+/// A pointer of which the compiler does not know how it was made.
+#[inline(always)]
+fn opaque(pointer: *const f32) -> *const f32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let same;
+        // SAFETY: there is no instruction, and the register keeps its content.
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) pointer => same, options(pure, nomem, nostack, preserves_flags));
+        }
+        same
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    pointer
+}
+
+/// Rows of a tile that a pointer each may have.
+const FEW: usize = 6;
+
+/// Rows of a tile at most.
+const MOST: usize = 14;
+
+/// Rows from one pointer to the next.
+const APART: usize = 3;
+
+/// Which pointer is 0, 1, 2, 4 or 8 rows before each row, and how many.
+const NEAREST: [(usize, usize); MOST] = {
+    let mut nearest = [(0, 0); MOST];
+    let mut m = 0;
+    while m < MOST {
+        let mut pointer = m / APART;
+        while !matches!(m - pointer * APART, 0 | 1 | 2 | 4 | 8) {
+            pointer -= 1;
+        }
+        nearest[m] = (pointer, m - pointer * APART);
+        m += 1;
+    }
+    nearest
+};
+
+/// `W` vectors, `offset` elements behind each `b`.
+///
+/// # Safety
+///
+/// They must be readable.
+#[inline(always)]
+unsafe fn load_row<V: Vector, const W: usize>(isa: V::Isa, b: [*const f32; W], offset: usize) -> [V; W] {
+    let mut row = [V::splat(isa, 0.0); W];
+    for w in 0..W {
+        // SAFETY: the caller's.
+        row[w] = unsafe { V::load(isa, b[w].add(offset)) };
+    }
+    row
+}
+
+/// `sums[w] += a · row[w]`
+///
+/// # Safety
+///
+/// `a` must be readable.
+#[inline(always)]
+unsafe fn row_of_sums<V: Vector, const W: usize>(isa: V::Isa, sums: &mut [V; W], a: *const f32, row: [V; W]) {
+    // SAFETY: the caller's.
+    let x = V::splat(isa, unsafe { *a });
+    for w in 0..W {
+        sums[w] = x.mul_add(row[w], sums[w]);
     }
 }
 
@@ -427,10 +533,10 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
             // begin in the matrix.
             unsafe {
                 let mut sums = product.panels.bias::<V, M, W>(isa, column);
-                let a = offsets(product.input.add(row * k), k);
+                let a = product.input.add(row * k);
                 let b = product.panels.columns::<V, NR, W>(column);
                 let ahead = Ahead { at: next.wrapping_add(row / M * step * k), step };
-                accumulate::<V, NR, M, W>(isa, &mut sums, a, b, k, ahead);
+                accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, ahead);
                 product.store::<V, M, W, PLAIN>(isa, sums, row, column);
             }
         }
