@@ -144,9 +144,14 @@ impl Bench {
 
     fn others(&mut self, cpu: Avx2) {
         let epilogue = Epilogue { activation: RELU6, residual: None, after: Activation::Identity };
-        for (size, c, n, stride) in
-            [(224, 3, 32, 2), (224, 3, 16, 2), (96, 1, 8, 2), (14, 64, 64, 1), (56, 32, 128, 2)]
-        {
+        for (size, c, n, stride) in [
+            (224, 3, 32, 2),
+            (224, 3, 16, 2),
+            (96, 1, 8, 2),
+            (14, 64, 64, 1),
+            (112, 32, 32, 2),
+            (56, 32, 128, 2),
+        ] {
             let out = size / stride;
             let step = Conv2d {
                 input: map(INPUT, [size, size, c]),

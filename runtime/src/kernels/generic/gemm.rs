@@ -210,9 +210,7 @@ pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: us
     }
 }
 
-/// As [`accumulate`], of rows of `a` that lie `stride` elements apart. A tile of many rows keeps a pointer to every third
-/// one: the others lie 1, 2, 4 and 8 rows behind one of them, which is what an address can say. A pointer for each row
-/// would not fit the registers, and the compiler would make one from the other, a sum for each.
+/// As [`accumulate`], of rows of `a` that lie `stride` elements apart.
 ///
 /// # Safety
 ///
@@ -231,23 +229,71 @@ unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W
         // SAFETY: the caller's.
         unsafe { return accumulate::<V, NR, M, W>(isa, sums, offsets(a, stride), b, len, ahead) }
     }
-    let stride = stride * size_of::<f32>();
-    let mut pointers = [a; MOST.div_ceil(APART)];
-    for (i, pointer) in pointers.iter_mut().enumerate().take(M.div_ceil(APART)) {
-        *pointer = a.wrapping_byte_add(i * APART * stride);
-    }
+    let mut rows = Rows::<M>::new(a, stride);
     for k in 0..len {
         V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
         // SAFETY: row and element `k` are below `len`.
-        unsafe {
-            let row = load_row::<V, W>(isa, b, k * NR);
-            for m in 0..M {
-                let (pointer, rows) = const { NEAREST }[m];
-                row_of_sums(isa, &mut sums[m], pointers[pointer].wrapping_byte_add(rows * stride), row);
+        unsafe { rows.multiply(isa, sums, load_row::<V, W>(isa, b, k * NR)) }
+        rows = rows.next();
+    }
+}
+
+/// Elements of `M` rows that lie at equal distances. A tile of many rows keeps a pointer to every third one: the others
+/// lie 1, 2, 4 and 8 rows behind one of them, which is what an address can say. A pointer for each row would not fit the
+/// registers, and the compiler would make one from the other, a sum for each. Of a few rows it does well.
+pub struct Rows<const M: usize> {
+    pointers: [*const f32; MOST.div_ceil(APART)],
+    /// Bytes from one row to the next.
+    stride: usize,
+}
+
+impl<const M: usize> Rows<M> {
+    const POINTERS: usize = if M > FEW { M.div_ceil(APART) } else { 1 };
+
+    /// The rows from `first` on, `stride` elements apart.
+    #[inline(always)]
+    pub fn new(first: *const f32, stride: usize) -> Self {
+        let stride = stride.wrapping_mul(size_of::<f32>());
+        let pointers = core::array::from_fn(|i| first.wrapping_byte_add((i * APART).wrapping_mul(stride)));
+        Self { pointers, stride }.known_by_register()
+    }
+
+    /// The next element of each row.
+    #[inline(always)]
+    fn next(self) -> Self {
+        Self { pointers: self.pointers.map(|pointer| pointer.wrapping_add(1)), ..self }.known_by_register()
+    }
+
+    /// Hides from the compiler how the pointers were made.
+    #[inline(always)]
+    fn known_by_register(mut self) -> Self {
+        if M > FEW {
+            for pointer in &mut self.pointers[..Self::POINTERS] {
+                *pointer = opaque(*pointer);
             }
         }
-        for pointer in pointers.iter_mut().take(M.div_ceil(APART)) {
-            *pointer = opaque(pointer.wrapping_add(1));
+        self
+    }
+
+    /// `sums[m][w] += row m's element · row[w]`
+    ///
+    /// # Safety
+    ///
+    /// The elements must be readable.
+    #[inline(always)]
+    pub unsafe fn multiply<V: Vector, const W: usize>(
+        &self,
+        isa: V::Isa,
+        sums: &mut [[V; W]; M],
+        row: [V; W],
+    ) {
+        for m in 0..M {
+            let (pointer, rows) = if M > FEW { NEAREST[m] } else { (0, m) };
+            // SAFETY: the caller's.
+            unsafe {
+                let a = self.pointers[pointer].wrapping_byte_add(rows.wrapping_mul(self.stride));
+                row_of_sums(isa, &mut sums[m], a, row);
+            }
         }
     }
 }
@@ -298,7 +344,7 @@ const NEAREST: [(usize, usize); MOST] = {
 ///
 /// They must be readable.
 #[inline(always)]
-unsafe fn load_row<V: Vector, const W: usize>(isa: V::Isa, b: [*const f32; W], offset: usize) -> [V; W] {
+pub unsafe fn load_row<V: Vector, const W: usize>(isa: V::Isa, b: [*const f32; W], offset: usize) -> [V; W] {
     let mut row = [V::splat(isa, 0.0); W];
     for w in 0..W {
         // SAFETY: the caller's.
@@ -313,7 +359,12 @@ unsafe fn load_row<V: Vector, const W: usize>(isa: V::Isa, b: [*const f32; W], o
 ///
 /// `a` must be readable.
 #[inline(always)]
-unsafe fn row_of_sums<V: Vector, const W: usize>(isa: V::Isa, sums: &mut [V; W], a: *const f32, row: [V; W]) {
+pub unsafe fn row_of_sums<V: Vector, const W: usize>(
+    isa: V::Isa,
+    sums: &mut [V; W],
+    a: *const f32,
+    row: [V; W],
+) {
     // SAFETY: the caller's.
     let x = V::splat(isa, unsafe { *a });
     for w in 0..W {

@@ -8,7 +8,7 @@
 //! and a broadcast are 15 of AVX2's 16 registers. Bound by the multiply-adds: 6 cycles of them for 5 of loads.
 
 use super::epilogue::{Finish, offsets, offsets_mut};
-use super::gemm::Panels;
+use super::gemm::{Panels, Rows, load_row, row_of_sums};
 use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
@@ -83,12 +83,14 @@ struct Layer<'a> {
     finish: Finish<'a>,
 }
 
-/// The elements of a sum that lie in the map.
+/// The elements of a sum that lie in rows of the map: those of the window's first column, of its next one, and so on.
 struct Table {
     /// Where offsets count from.
     base: *const f32,
-    elements: [Element; MOST],
-    len: usize,
+    /// One more than are read, since the next one is found early.
+    elements: [Element; MOST + 1],
+    /// How many are a column's.
+    column: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -139,41 +141,58 @@ impl<'m> Layer<'m> {
     ) {
         let columns = self.axes[1];
         let inside = columns.inside();
-        let mut table = Table { base, elements: [Element::default(); MOST], len: 0 };
+        let mut table = Table { base, elements: [Element::default(); MOST + 1], column: 0 };
+        let mut made = None;
         for y in rows {
+            match made.and_then(|made| self.distance_of_rows(made, y, line)) {
+                Some(distance) => table.base = base.wrapping_byte_add(distance),
+                None => {
+                    table.base = base;
+                    self.fill::<NR>(&mut table, y, line);
+                    made = Some(y);
+                }
+            }
             if !inside.is_empty() {
-                self.fill::<NR>(&mut table, y, 0..self.taps[1], line);
                 self.columns::<V, NR, MR>(isa, &table, y, inside.clone());
             }
             for x in (0..inside.start).chain(inside.end..self.output.width) {
-                self.fill::<NR>(&mut table, y, columns.taps(x), line);
                 self.columns::<V, NR, MR>(isa, &table, y, x..x + 1);
             }
         }
     }
 
-    /// The elements of output row `y` that taps of these columns read.
+    /// Bytes from the inputs of one row of outputs to those of another, where they lie alike.
     #[inline(always)]
-    fn fill<const NR: usize>(
-        &self,
-        table: &mut Table,
-        y: usize,
-        taps: Range<usize>,
-        line: impl Fn(usize) -> *const f32,
-    ) {
+    fn distance_of_rows(&self, made: usize, y: usize, line: impl Fn(usize) -> *const f32) -> Option<usize> {
+        let rows = self.axes[0];
+        let taps = rows.taps(y);
+        let distance =
+            |ky| line(rows.position(y, ky)).addr().wrapping_sub(line(rows.position(made, ky)).addr());
+        if taps != rows.taps(made) {
+            return None;
+        }
+        let mut distances = taps.map(distance);
+        let first = distances.next().unwrap_or(0);
+        distances.all(|other| other == first).then_some(first)
+    }
+
+    /// The elements of output row `y`.
+    #[inline(always)]
+    fn fill<const NR: usize>(&self, table: &mut Table, y: usize, line: impl Fn(usize) -> *const f32) {
         let [rows, columns] = self.axes;
         let [column, channel] = self.distance;
-        table.len = 0;
-        for ky in rows.taps(y) {
-            let line = (line(rows.position(y, ky)).addr() - table.base.addr()) / size_of::<f32>();
-            for kx in taps.clone() {
+        let taps = rows.taps(y);
+        table.column = taps.len() * self.channels;
+        let mut elements = table.elements.iter_mut();
+        for kx in 0..self.taps[1] {
+            for ky in taps.clone() {
+                let line = (line(rows.position(y, ky)).addr() - table.base.addr()) / size_of::<f32>();
                 for c in 0..self.channels {
                     let at = columns.position(0, kx).wrapping_mul(column).wrapping_add(c * channel);
-                    if let Some(element) = table.elements.get_mut(table.len) {
+                    if let Some(element) = elements.next() {
                         let row = ((ky * self.taps[1] + kx) * self.channels + c) * NR;
                         // Less than 2³¹ elements from the base in either direction.
                         *element = Element { input: line.wrapping_add(at) as i32, row: row as u32 };
-                        table.len += 1;
                     }
                 }
             }
@@ -271,6 +290,8 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
         // From one output column to the next.
         let distance = layer.axes[1].first(1).wrapping_sub(layer.axes[1].first(0)) * layer.distance[0];
         let bounds = layer.finish.bounds().0;
+        let taps = layer.axes[1].taps(tiles.x);
+        let elements = taps.start * table.column..taps.end * table.column;
         for tile in 0..tiles.count {
             let x = tiles.x + tile * M;
             // SAFETY: the elements of the table lie in the map for all of these columns, its rows in the
@@ -279,18 +300,18 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let columns = layer.panels.columns::<V, NR, W>(tiles.channel);
                 let mut sums = layer.panels.bias::<V, M, W>(isa, tiles.channel);
                 let base = table.base.wrapping_add(x * distance);
-                for element in table.elements.get_unchecked(..table.len) {
-                    let a = base.wrapping_offset(element.input as isize);
-                    let row = element.row as usize;
-                    let mut weights = [V::splat(isa, 0.0); W];
-                    for w in 0..W {
-                        weights[w] = V::load(isa, columns[w].add(row));
-                    }
-                    for m in 0..M {
-                        let value = V::splat(isa, *a.wrapping_add(m * distance));
-                        for w in 0..W {
-                            sums[m][w] = value.mul_add(weights[w], sums[m][w]);
-                        }
+                if M == 1 {
+                    let elements = table.elements.get_unchecked(elements.clone());
+                    alone::<V, W>(isa, &mut sums[0], base, elements, columns);
+                } else {
+                    let mut element = *table.elements.get_unchecked(elements.start);
+                    let mut inputs = Rows::new(base.wrapping_offset(element.input as isize), distance);
+                    for next in elements.clone() {
+                        let weights = load_row::<V, W>(isa, columns, element.row as usize);
+                        inputs.multiply(isa, &mut sums, weights);
+                        // The next one is found while this one is computed; the last one is followed by any.
+                        element = *table.elements.get_unchecked(next + 1);
+                        inputs = Rows::new(base.wrapping_offset(element.input as isize), distance);
                     }
                 }
                 let at = x * n + tiles.channel;
@@ -306,6 +327,46 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                     layer.finish.store(isa, sums, offsets_mut(output, n), residual, lanes);
                 }
             }
+        }
+    }
+}
+
+/// Elements of the only column that are multiplied at once, so that enough sums are under way to hide the latency of a
+/// multiply-add.
+const AT_ONCE: usize = 4;
+
+/// `sums[w] += Σ input · weight[w]` over the elements.
+///
+/// # Safety
+///
+/// They must lie in the map and in the matrix.
+#[inline(always)]
+unsafe fn alone<V: Vector, const W: usize>(
+    isa: V::Isa,
+    sums: &mut [V; W],
+    base: *const f32,
+    elements: &[Element],
+    columns: [*const f32; W],
+) {
+    let mut parts = [[V::splat(isa, 0.0); W]; AT_ONCE];
+    let mut several = elements.chunks_exact(AT_ONCE);
+    // SAFETY: the caller's.
+    unsafe {
+        for elements in several.by_ref() {
+            for i in 0..AT_ONCE {
+                let weights = load_row::<V, W>(isa, columns, elements[i].row as usize);
+                let input = base.wrapping_offset(elements[i].input as isize);
+                row_of_sums(isa, &mut parts[i], input, weights);
+            }
+        }
+        for element in several.remainder() {
+            let weights = load_row::<V, W>(isa, columns, element.row as usize);
+            row_of_sums(isa, sums, base.wrapping_offset(element.input as isize), weights);
+        }
+    }
+    for part in parts {
+        for w in 0..W {
+            sums[w] = sums[w].add(part[w]);
         }
     }
 }

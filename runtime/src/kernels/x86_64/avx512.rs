@@ -37,10 +37,10 @@ kernels! {
 
     /// Dense convolution of at most 512 elements a sum; weights in panels of 16 columns. Tiles of 8
     /// columns × 32 channels.
-    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16, 8>;
+    conv2d_f32_stem: Conv2d = stem::interleaved::<F32x16, 16, 14>;
 
     /// As [`conv2d_f32_stem`], of planes.
-    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16, 8>;
+    conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16, 14>;
 
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;
