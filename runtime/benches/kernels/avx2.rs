@@ -90,12 +90,13 @@ impl Bench {
 
     fn depthwise(&mut self, cpu: Avx2) {
         #[rustfmt::skip]
-        let layers: [(usize, usize, usize, usize); 20] = [
+        let layers: [(usize, usize, usize, usize); 22] = [
             (112, 32, 3, 1), (112, 96, 3, 2), (56, 144, 3, 1), (56, 144, 3, 2), (28, 192, 3, 1),
             (28, 192, 3, 2), (14, 384, 3, 1), (14, 576, 3, 2), (7, 960, 3, 1),
             (28, 120, 5, 1), (14, 480, 5, 1), (14, 672, 5, 2),
             (28, 256, 3, 2), (14, 512, 3, 1), (14, 512, 3, 2), (7, 1024, 3, 1), (8, 1024, 5, 1),
             (56, 72, 3, 1), (56, 72, 5, 2), (14, 200, 3, 1),
+            (14, 384, 7, 1), (7, 960, 7, 1),
         ];
         for (size, c, kernel, stride) in layers {
             let out = size.div_ceil(stride);
@@ -117,26 +118,20 @@ impl Bench {
                 &name,
                 out * out * c * kernel * kernel,
                 cpu,
-                |memory| {
-                    if kernel == 3 {
-                        avx2::dwconv2d_f32_9p8c(cpu, memory, &step, 0..out);
-                    } else {
-                        avx2::dwconv2d_f32_25p8c(cpu, memory, &step, 0..out);
-                    }
+                |memory| match kernel {
+                    3 => avx2::dwconv2d_f32_9p8c(cpu, memory, &step, 0..out),
+                    5 => avx2::dwconv2d_f32_25p8c(cpu, memory, &step, 0..out),
+                    _ => avx2::dwconv2d_f32_49p8c(cpu, memory, &step, 0..out),
                 },
-                Some(|cpu, memory: &mut Memory<'_>| {
-                    if kernel == 3 {
-                        avx512::dwconv2d_f32_9p16c(cpu, memory, &step, 0..out);
-                    } else {
-                        avx512::dwconv2d_f32_25p16c(cpu, memory, &step, 0..out);
-                    }
+                Some(|cpu, memory: &mut Memory<'_>| match kernel {
+                    3 => avx512::dwconv2d_f32_9p16c(cpu, memory, &step, 0..out),
+                    5 => avx512::dwconv2d_f32_25p16c(cpu, memory, &step, 0..out),
+                    _ => avx512::dwconv2d_f32_49p16c(cpu, memory, &step, 0..out),
                 }),
-                |memory| {
-                    if kernel == 3 {
-                        portable::dwconv2d_f32_9p8c(memory, &step, 0..out);
-                    } else {
-                        portable::dwconv2d_f32_25p8c(memory, &step, 0..out);
-                    }
+                |memory| match kernel {
+                    3 => portable::dwconv2d_f32_9p8c(memory, &step, 0..out),
+                    5 => portable::dwconv2d_f32_25p8c(memory, &step, 0..out),
+                    _ => portable::dwconv2d_f32_49p8c(memory, &step, 0..out),
                 },
             );
         }

@@ -316,6 +316,12 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_7x7(window in squares(7, 1..=36usize), setting in settings()) {
+        let kernels = by_width(kernels!(dwconv2d_f32_49p8c, dwconv2d_f32_49p8c, dwconv2d_f32_49p16c));
+        check_depthwise(&kernels, window, 1, setting);
+    }
+
+    #[test]
     fn depthwise_of_conflicting_positions(three in squares(3, 512..=512usize), five in squares(5, 512..=512usize), setting in settings()) {
         let kernels = by_width(kernels!(dwconv2d_f32_9p8c, dwconv2d_f32_9p8c, dwconv2d_f32_9p16c));
         check_depthwise(&kernels, three, 1, setting);

@@ -81,17 +81,25 @@ pub fn windows(channels: impl Strategy<Value = usize>) -> impl Strategy<Value = 
         )
 }
 
-/// Square kernels without dilation: what the fast depthwise kernels take.
+/// Square kernels, columns with a dilation only at a stride of 1: what the fast depthwise kernels take. Half of the
+/// dilations divide the padding in front, as those of networks do.
 pub fn squares(size: usize, channels: impl Strategy<Value = usize>) -> impl Strategy<Value = Window> {
-    (windows(channels), 1..=2usize).prop_filter_map(
+    let column = prop_oneof![2 => Just((2, 1)), 2 => Just((1, 1)), 3 => (Just(1), 2..=3usize)];
+    (windows(channels), column, 0..=3usize, any::<bool>(), 1..=40usize).prop_filter_map(
         "the window is larger than the map",
-        move |(mut window, stride)| {
+        move |(mut window, (stride, dilation), pad, divides, width)| {
             window.kernel = [size; 2];
-            window.dilation = [1; 2];
+            window.dilation[1] = dilation;
             window.stride[1] = stride;
+            window.input[1] = width;
+            if divides {
+                window.pad[1] = pad * dilation;
+                window.pad[3] = pad * dilation;
+            }
             for axis in 0..2 {
                 let padded = window.input[axis] + window.pad[axis] + window.pad[axis + 2];
-                window.output[axis] = padded.checked_sub(size)? / window.stride[axis] + 1;
+                let extent = (size - 1) * window.dilation[axis] + 1;
+                window.output[axis] = padded.checked_sub(extent)? / window.stride[axis] + 1;
             }
             Some(window)
         },

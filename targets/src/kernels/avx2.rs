@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::Layout::{self, Pairs, Panels, RowMajor};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, stem};
+use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -22,6 +22,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [7, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [7, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
+    row("x86_64::avx2::dwconv2d_f32_49p8c",   Depthwise,     [7, 8],  Panels { nr: 8 },  square_7,     |s, _| cost::square(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_generic", Depthwise,     [1, 8],  Panels { nr: 8 },  any,          |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::pool2d_f32",           Pool2d,        [1, 8],  RowMajor,          any,          |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::global_pool_f32",      GlobalPool,    [1, 8],  RowMajor,          any,          elementwise),
@@ -34,8 +35,8 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::softmax_f32",         Softmax,       [1, 8],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX2, s)),
     Kernel { element: U8, ..row("x86_64::avx2::copy_b1", Copy, [1, 1], RowMajor, any, elementwise) },
     codes("x86_64::avx2::conv2d_q8_6x16",     QuantizedConv2d,    [6, 16], one_block, |s, _| cost::matrix_of_codes([6, 16], s)),
-    codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], square_3,  |s, _| cost::square_of_codes(s)),
-    codes("x86_64::avx2::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], square_5,  |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx2::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16], |s| undilated(s, square_3), |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx2::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16], |s| undilated(s, square_5), |s, _| cost::square_of_codes(s)),
     codes("x86_64::avx2::matmul_q8_6x16",     QuantizedMatMul,    [6, 16], any,       |s, _| cost::matrix_of_codes([6, 16], s)),
     codes("x86_64::avx2::combine_q8",         QuantizedCombine,   [1, 8],  any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     codes("x86_64::avx2::lookup_q8",          Lookup,             [1, 32], any,       |s, _| 0.6 * s.macs() as f64),
@@ -101,7 +102,10 @@ mod tests {
         let square = Shape { kernel: [3, 3], width: 14, ..Shape::new(196, 384, 9) };
         check(Depthwise, square, "x86_64::avx2::dwconv2d_f32_9p8c");
         check(Depthwise, Shape { stride: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_9p8c");
-        check(Depthwise, Shape { dilation: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_generic");
+        check(Depthwise, Shape { dilation: [2, 2], ..square }, "x86_64::avx2::dwconv2d_f32_9p8c");
+        let both = Shape { stride: [2, 2], dilation: [2, 2], ..square };
+        check(Depthwise, both, "x86_64::avx2::dwconv2d_f32_generic");
+        check(Depthwise, Shape { kernel: [7, 7], k: 49, ..square }, "x86_64::avx2::dwconv2d_f32_49p8c");
         check(Depthwise, Shape { kernel: [5, 5], k: 25, ..square }, "x86_64::avx2::dwconv2d_f32_25p8c");
         let picture = Shape { kernel: [3, 3], stride: [2, 2], width: 112, ..Shape::new(12544, 32, 27) };
         check(Conv2d, picture, "x86_64::avx2::conv2d_f32_stem");

@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, stem};
+use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -23,6 +23,7 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_9p16c",    Depthwise,     [7, 16], Panels { nr: 16 },  square_3,     |s, _| cost::square(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_25p16c",   Depthwise,     [7, 16], Panels { nr: 16 },  square_5,     |s, _| cost::square(Unit::AVX512, s)),
+    row("x86_64::avx512::dwconv2d_f32_49p16c",   Depthwise,     [7, 16], Panels { nr: 16 },  square_7,     |s, _| cost::square(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_generic", Depthwise,     [1, 16], Panels { nr: 16 },  any,          |s, _| cost::by_vector(Unit::AVX512, s)),
     row("x86_64::avx512::pool2d_f32",           Pool2d,        [1, 16], RowMajor,          any,          |s, _| cost::by_vector(Unit::AVX512, s)),
     row("x86_64::avx512::global_pool_f32",      GlobalPool,    [1, 16], RowMajor,          any,          elementwise),
@@ -35,10 +36,10 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::softmax_f32",         Softmax,       [1, 16],  RowMajor,          any,          |s, _| cost::softmax(Unit::AVX512, s)),
     Kernel { element: U8, ..row("x86_64::avx512::copy_b1", Copy, [1, 1], RowMajor, any, elementwise) },
     codes("x86_64::avx512::conv2d_q8_12x32",    QuantizedConv2d,    [12, 32], Dots,  few_rows,  |s, _| cost::dots([12, 32], s)),
-    codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, square_3,  |s, _| cost::square_of_codes(s)),
-    codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, square_5,  |s, _| cost::square_of_codes(s)),
-    taps("x86_64::avx512::dwconv2d_q8_9p64c",   [2, 64], |s| sixteen(s).or(square_3(s))),
-    taps("x86_64::avx512::dwconv2d_q8_25p64c",  [1, 64], |s| sixteen(s).or(square_5(s))),
+    codes("x86_64::avx512::dwconv2d_q8_9p16c",  QuantizedDepthwise, [4, 16],  Pairs, |s| undilated(s, square_3), |s, _| cost::square_of_codes(s)),
+    codes("x86_64::avx512::dwconv2d_q8_25p16c", QuantizedDepthwise, [4, 16],  Pairs, |s| undilated(s, square_5), |s, _| cost::square_of_codes(s)),
+    taps("x86_64::avx512::dwconv2d_q8_9p64c",   [2, 64], |s| sixteen(s).or(undilated(s, square_3))),
+    taps("x86_64::avx512::dwconv2d_q8_25p64c",  [1, 64], |s| sixteen(s).or(undilated(s, square_5))),
     codes("x86_64::avx512::matmul_q8_6x64",     QuantizedMatMul,    [6, 64],  Pairs, any,       |s, _| cost::dots([6, 32], s)),
     codes("x86_64::avx512::combine_q8",         QuantizedCombine,   [1, 8],   Pairs, any,       |s, _| 2.0 * cost::elementwise(Unit::AVX2, s)),
     codes("x86_64::avx512::lookup_q8",          Lookup,             [1, 64],  Pairs, any,       |s, _| 0.1 * s.macs() as f64),

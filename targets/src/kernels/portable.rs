@@ -18,6 +18,7 @@ pub const KERNELS: &[Kernel] = &[
     fast("portable::conv2d_f32_grouped",   Conv2d,        [1, 4], RowMajor,          grouped_only, by_vector),
     fast("portable::dwconv2d_f32_9p8c",    Depthwise,     [7, 8], Panels { nr: 8 },  square_3,     square),
     fast("portable::dwconv2d_f32_25p8c",   Depthwise,     [7, 8], Panels { nr: 8 },  square_5,     square),
+    fast("portable::dwconv2d_f32_49p8c",   Depthwise,     [7, 8], Panels { nr: 8 },  square_7,     square),
     fast("portable::dwconv2d_f32_generic", Depthwise,     [1, 8], Panels { nr: 8 },  any,          by_vector),
     fast("portable::pool2d_f32",           Pool2d,        [1, 4], RowMajor,          any,          by_vector),
     fast("portable::global_pool_f32",      GlobalPool,    [1, 4], RowMajor,          any,          by_element),
@@ -124,18 +125,30 @@ pub fn grouped_only(shape: &Shape) -> Option<&'static str> {
 
 /// What the 3×3 depthwise kernels take.
 pub fn square_3(shape: &Shape) -> Option<&'static str> {
-    let takes = shape.kernel == [3, 3] && plain_steps(shape);
-    (!takes).then_some("only 3×3, column stride 1 or 2, no dilation, multiplier 1")
+    let takes = shape.kernel == [3, 3] && square_steps(shape);
+    (!takes).then_some("only 3×3, column stride 2 or 1, dilated at 1, multiplier 1")
 }
 
 /// What the 5×5 depthwise kernels take.
 pub fn square_5(shape: &Shape) -> Option<&'static str> {
-    let takes = shape.kernel == [5, 5] && plain_steps(shape);
-    (!takes).then_some("only 5×5, column stride 1 or 2, no dilation, multiplier 1")
+    let takes = shape.kernel == [5, 5] && square_steps(shape);
+    (!takes).then_some("only 5×5, column stride 2 or 1, dilated at 1, multiplier 1")
 }
 
-fn plain_steps(shape: &Shape) -> bool {
-    shape.stride[1] <= 2 && shape.dilation == [1, 1] && shape.groups == 1
+/// What the 7×7 depthwise kernels take.
+pub fn square_7(shape: &Shape) -> Option<&'static str> {
+    let takes = shape.kernel == [7, 7] && square_steps(shape);
+    (!takes).then_some("only 7×7, column stride 2 or 1, dilated at 1, multiplier 1")
+}
+
+/// What depthwise kernels of codes take: of the squares of floats, those without dilation.
+pub fn undilated(shape: &Shape, of_floats: fn(&Shape) -> Option<&'static str>) -> Option<&'static str> {
+    of_floats(shape).or((shape.dilation != [1, 1]).then_some("no dilation"))
+}
+
+fn square_steps(shape: &Shape) -> bool {
+    let column = (shape.stride[1], shape.dilation[1]);
+    matches!(column, (1, _) | (2, 1)) && shape.groups == 1
 }
 
 fn gemm_4x8(shape: &Shape, target: &Target) -> f64 {

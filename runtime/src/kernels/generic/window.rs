@@ -51,6 +51,22 @@ impl Axis {
         Self { pad: 0, input: self.input.saturating_add(self.pad).saturating_add(after), ..self }
     }
 
+    /// Every `dilation`-th output from the `nth` on at a stride of 1, whose taps are every `dilation`-th position from the
+    /// `nth` on: an axis without dilation. Must be asked for only where the padding is a multiple of the dilation.
+    #[inline(always)]
+    pub const fn phase(&self, nth: usize) -> Self {
+        let Self { taps, stride, dilation, pad, input, output } = *self;
+        let input = input.saturating_sub(nth).div_ceil(dilation);
+        let output = output.saturating_sub(nth).div_ceil(dilation);
+        Self { taps, stride, dilation: 1, pad: pad / dilation, input, output }
+    }
+
+    /// Whether [`phase`](Self::phase) may be asked for.
+    #[inline(always)]
+    pub const fn has_phases(&self) -> bool {
+        self.dilation == 1 || self.stride == 1 && self.pad.is_multiple_of(self.dilation)
+    }
+
     /// The position of output `at`'s first tap; one in front of the map wraps around to a huge number.
     #[inline(always)]
     pub const fn first(&self, at: usize) -> usize {
@@ -96,6 +112,12 @@ impl Axis {
     #[inline(always)]
     pub const fn len(&self) -> usize {
         self.input
+    }
+
+    /// Outputs.
+    #[inline(always)]
+    pub const fn outputs(&self) -> usize {
+        self.output
     }
 
     /// Which of `count` positions from the first tap of output `at` on lie in the map.

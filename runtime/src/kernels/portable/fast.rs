@@ -40,11 +40,14 @@ kernels! {
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;
 
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 8 channels.
+    /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.
     dwconv2d_f32_9p8c: Depthwise = depthwise::square::<F32x4, 8, 3>;
 
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 8 channels.
+    /// Depthwise convolution, 5×5, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.
     dwconv2d_f32_25p8c: Depthwise = depthwise::square::<F32x4, 8, 5>;
+
+    /// Depthwise convolution, 7×7, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.
+    dwconv2d_f32_49p8c: Depthwise = depthwise::square::<F32x4, 8, 7>;
 
     /// Any depthwise convolution; weights in panels of 8 channels.
     dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x4, 8>;

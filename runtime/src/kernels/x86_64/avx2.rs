@@ -39,12 +39,15 @@ kernels! {
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x8>;
 
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 8 channels. Blocks of 7
+    /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 8 channels. Blocks of 7
     /// outputs × 8 channels: 7 sums, 3 taps and an input are 11 registers.
     dwconv2d_f32_9p8c: Depthwise = depthwise::square::<F32x8, 8, 3>;
 
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 8 channels.
+    /// Depthwise convolution, 5×5, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.
     dwconv2d_f32_25p8c: Depthwise = depthwise::square::<F32x8, 8, 5>;
+
+    /// Depthwise convolution, 7×7, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.
+    dwconv2d_f32_49p8c: Depthwise = depthwise::square::<F32x8, 8, 7>;
 
     /// Any depthwise convolution; weights in panels of 8 channels.
     dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x8, 8>;

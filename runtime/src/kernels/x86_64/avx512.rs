@@ -45,12 +45,15 @@ kernels! {
     /// Convolution in groups; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;
 
-    /// Depthwise convolution, 3×3, strides of 1 or 2, no dilation; weights in panels of 16 channels. Blocks of 7
+    /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 16 channels. Blocks of 7
     /// outputs × 16 channels.
     dwconv2d_f32_9p16c: Depthwise = depthwise::square::<F32x16, 16, 3>;
 
-    /// Depthwise convolution, 5×5, strides of 1 or 2, no dilation; weights in panels of 16 channels.
+    /// Depthwise convolution, 5×5, column strides of 1, with any dilation, or 2; weights in panels of 16 channels.
     dwconv2d_f32_25p16c: Depthwise = depthwise::square::<F32x16, 16, 5>;
+
+    /// Depthwise convolution, 7×7, column strides of 1, with any dilation, or 2; weights in panels of 16 channels.
+    dwconv2d_f32_49p16c: Depthwise = depthwise::square::<F32x16, 16, 7>;
 
     /// Any depthwise convolution; weights in panels of 16 channels.
     dwconv2d_f32_generic: Depthwise = depthwise::any::<F32x16, 16>;

@@ -6,14 +6,16 @@
 //! it does, 3×3 reaches 57 % (AVX-512) and 70 % (AVX2) of the multiply-adds' peak on Golden Cove: what is read once and
 //! written once still comes from and goes to the level 2 cache. Where the distance is a multiple of 2 KiB (512 or 1024
 //! channels), positions fall into the same cache sets, and the second half of each line is fetched anew.
+//!
+//! With a dilation of `d` every `d`-th output reads every `d`-th position: `d` maps without dilation, one in the other.
 
 use super::Band;
 use crate::kernels::generic::activation::clamp;
 use crate::kernels::generic::split::split;
-use crate::kernels::generic::window::{ANYWHERE, INSIDE, LEFT, RIGHT};
+use crate::kernels::generic::window::{ANYWHERE, Axis, INSIDE, LEFT, RIGHT};
 use crate::kernels::vector::{Task, Vector};
 use crate::memory::Memory;
-use crate::steps::Depthwise;
+use crate::steps::{Depthwise, Map};
 use core::ops::Range;
 
 /// Outputs of a block. 3×3: 7 sums, 3 taps and an input are 11 registers; 9 inputs and 3 taps are loaded for 21
@@ -52,8 +54,8 @@ const LEAST: usize = 64;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// See [`Depthwise`]; `K`×`K` taps without dilation, a column stride of 1 or 2, one output channel per input
-/// channel. Weights are in panels of `PAD` channels.
+/// See [`Depthwise`]; `K`×`K` taps, a column stride of 1 or 2, one output channel per input channel; columns with a
+/// dilation only at a stride of 1, and in blocks only where their padding is a multiple of it. Weights are in panels of `PAD` channels.
 #[inline(always)]
 pub fn square<V: Vector, const PAD: usize, const K: usize>(
     isa: V::Isa,
@@ -61,32 +63,39 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     step: &Depthwise,
     rows: Range<usize>,
 ) -> Option<()> {
-    let stride = step.stride[1];
-    if step.kernel != [K, K] || step.dilation != [1, 1] || step.multiplier != 1 || stride > 2 {
+    let (stride, [down, along]) = (step.stride[1], step.dilation);
+    if step.kernel != [K, K] || step.multiplier != 1 || stride > 2 || (along > 1 && stride > 1) {
         return None;
     }
-    if step.epilogue.residual.is_some() {
-        // It may lie where the sums go.
+    let band = Band::<PAD>::new::<V>(memory, step, &rows)?;
+    if step.epilogue.residual.is_some() || !band.axes[1].has_phases() {
+        // A residual may lie where the sums go.
         return super::any::<V, PAD>(isa, memory, step, rows);
     }
-    let band = Band::<PAD>::new::<V>(memory, step, &rows)?;
     let c = step.output.channels;
     let (whole, halves) = (c - c % V::LANES, c - c % V::Half::LANES);
-    let chunk = chunk(whole, step.input.width * (K + 1), rows.len());
+    let chunk = chunk(whole, step.input.width.saturating_mul(((K - 1) * down).saturating_add(2)), rows.len());
     for first in (0..whole).step_by(chunk) {
         for y in rows.clone() {
-            Line::<PAD, K>::new(&band, y).outputs::<V>(isa, stride, first..whole.min(first + chunk));
+            for phase in 0..along {
+                Line::<PAD, K>::new(&band, y, phase).outputs::<V>(
+                    isa,
+                    stride,
+                    first..whole.min(first + chunk),
+                );
+            }
         }
     }
     for y in rows {
-        let line = Line::<PAD, K>::new(&band, y);
-        line.outputs::<V::Half>(isa.into(), stride, whole..halves);
+        for phase in 0..along {
+            Line::<PAD, K>::new(&band, y, phase).outputs::<V::Half>(isa.into(), stride, whole..halves);
+        }
         // SAFETY: the row is one that the band was checked for.
         unsafe {
             if halves == whole {
-                line.finish::<V>(isa, whole);
+                band.finish::<V>(isa, y, whole);
             } else {
-                line.finish::<V::Half>(isa.into(), halves);
+                band.finish::<V::Half>(isa.into(), y, halves);
             }
             if halves < c {
                 band.outputs::<V>(isa, y, 0..step.output.width, halves);
@@ -126,11 +135,36 @@ fn block_widths(width: usize, stride: usize, pairs: bool) -> [(usize, usize); 2]
     split(width, most).map(|(len, count)| if len + 1 < most { (1, len * count) } else { (len, count) })
 }
 
-/// One row of outputs, and the input rows that it needs.
+impl<const PAD: usize> Band<'_, PAD> {
+    /// What an epilogue does beyond bounds, to a row's channels below `whole`, a multiple of a vector.
+    ///
+    /// # Safety
+    ///
+    /// The row must be one that the band was checked for, and its sums be stored.
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&self, isa: V::Isa, y: usize, whole: usize) {
+        let Self { step, output, finish, .. } = self;
+        let (width, c) = (step.output.width, step.output.channels);
+        if finish.bounds().1 {
+            return;
+        }
+        let (runs, len) = if whole == c { (1, width * c) } else { (width, whole) };
+        for run in 0..runs {
+            // SAFETY: the caller's.
+            unsafe { finish.again::<V>(isa, output.row(y).add(run * c), len) }
+        }
+    }
+}
+
+/// The columns of a phase in one row of outputs, and the input rows that they need.
 struct Line<'a, const PAD: usize, const K: usize> {
     band: &'a Band<'a, PAD>,
-    y: usize,
-    /// The taps' rows that lie in the map.
+    columns: Axis,
+    /// Elements from one column to the next.
+    pitch: usize,
+    /// Its first output.
+    output: *mut f32,
+    /// Its first position in the taps' rows that lie in the map.
     input: [*const f32; K],
     /// Which taps these are.
     taps: Range<usize>,
@@ -140,34 +174,38 @@ struct Line<'a, const PAD: usize, const K: usize> {
 
 impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
     #[inline(always)]
-    fn new(band: &'a Band<'a, PAD>, y: usize) -> Self {
+    fn new(band: &'a Band<'a, PAD>, y: usize, phase: usize) -> Self {
         let [rows, columns] = band.axes;
+        let columns = columns.phase(phase);
+        let Depthwise { output: Map { channels, .. }, dilation, .. } = *band.step;
         let taps = rows.taps(y);
         let mut input = [band.input.row(0); K];
         for tap in taps.clone() {
-            input[tap] = band.input.row(rows.position(y, tap));
+            input[tap] = band.input.row(rows.position(y, tap)).wrapping_add(phase * channels);
         }
-        Self { band, y, input, taps, inside: columns.inside() }
+        let output = band.output.row(y).wrapping_add(phase * channels);
+        let inside = columns.inside();
+        Self { band, columns, pitch: dilation[1] * channels, output, input, taps, inside }
     }
 
     /// Those channels, whole vectors of them, of all columns, in blocks: those inside the map together,
     /// those at its edges by themselves. The last block may overlap the one before and computes the same again.
     #[inline(always)]
     fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize, channels: Range<usize>) {
-        if channels.is_empty() {
+        let width = self.columns.outputs();
+        if channels.is_empty() || width == 0 {
             return;
         }
-        let width = self.band.step.output.width;
-        let c = self.band.step.output.channels;
-        let pairs = (c * size_of::<f32>()).is_multiple_of(CONFLICT)
+        let pairs = K < 7
+            && (self.pitch * size_of::<f32>()).is_multiple_of(CONFLICT)
             && V::LANES * size_of::<f32>() < LINE
-            && c.is_multiple_of(2 * V::LANES);
+            && channels.len().is_multiple_of(2 * V::LANES);
         let mut x = 0;
         for (len, count) in block_widths(width, stride, pairs) {
             let mut done = 0;
             while done < count {
                 x = x.min(width - len);
-                let edge = self.band.axes[1].edge(x, len);
+                let edge = self.columns.edge(x, len);
                 let fits = if edge == INSIDE { ((self.inside.end - x) / len).min(count - done) } else { 1 };
                 let blocks = Blocks { x, len, count: fits, edge, from: channels.start, to: channels.end };
                 self.blocks::<V>(isa, stride, pairs, blocks);
@@ -225,25 +263,6 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         V::apart(isa, Outputs::<V, PAD, K, W, S, EDGE, N> { line: self, isa, blocks });
     }
 
-    /// What an epilogue does beyond bounds, to the row's channels below `whole`, a multiple of a vector.
-    ///
-    /// # Safety
-    ///
-    /// The row must be one that the band was checked for, and its sums be stored.
-    #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, isa: V::Isa, whole: usize) {
-        let Band { step, output, finish, .. } = self.band;
-        let (width, c) = (step.output.width, step.output.channels);
-        if finish.bounds().1 {
-            return;
-        }
-        let (runs, len) = if whole == c { (1, width * c) } else { (width, whole) };
-        for run in 0..runs {
-            // SAFETY: the caller's.
-            unsafe { finish.again::<V>(isa, output.row(self.y).add(run * c), len) }
-        }
-    }
-
     /// `N` outputs from column `x` on, all whole vectors of their channels from one on, `W` at a time. Input columns
     /// outside the map are left out.
     ///
@@ -258,12 +277,12 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
         channels: Range<usize>,
     ) {
         // Everything that the loop reads is a local: what it stores cannot change it.
-        let Band { step, axes, weights, bias, output, ref finish, .. } = *self.band;
-        let (c, width) = (step.output.channels, step.input.width);
-        let first = axes[1].first(x);
+        let Band { weights, bias, ref finish, .. } = *self.band;
+        let (c, width) = (self.pitch, self.columns.len());
+        let first = self.columns.first(x);
         let columns = (N - 1) * S + K;
         let [lo, hi] = finish.bounds().0.map(|bound| V::splat(isa, bound));
-        let to = output.row(self.y).wrapping_add(x * c);
+        let to = self.output.wrapping_add(x * c);
         let (count, above) = (self.taps.len(), self.taps.start);
         let mut rows = [to.cast_const(); K];
         for (row, tap) in rows.iter_mut().zip(self.taps.clone()) {
