@@ -17,6 +17,7 @@ mod drawing;
 mod memory;
 mod objective;
 mod pack;
+mod prefetch;
 pub mod request;
 mod search;
 mod select;
@@ -123,6 +124,8 @@ pub struct Step {
     /// For each instruction set: offsets of the packed constants, in the order of the request's
     /// [`Arg::Weights`].
     pub weights: Vec<Vec<Range<usize>>>,
+    /// For each instruction set: bytes of the weights that later steps read, which it asks for; empty where nothing is.
+    pub prefetch: Vec<Range<usize>>,
     /// What it reads, by operand.
     pub reads: Vec<Read>,
     /// What it writes.

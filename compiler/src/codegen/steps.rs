@@ -102,6 +102,7 @@ const STEP_NAMES: &[&str] = &[
     "Map",
     "Place",
     "Pooling",
+    "Prefetch",
     "ReduceOp",
     "Requantize",
     "UnaryOp",
@@ -289,6 +290,7 @@ impl Emit<'_> {
                 let at = Literal::usize_unsuffixed(weights.next().map_or(0, |range| range.start));
                 quote! { #at }
             }
+            Arg::Prefetch => prefetch_tokens(&step.prefetch[self.at]),
             Arg::Usize(value) => {
                 let value = Literal::usize_unsuffixed(*value);
                 quote! { #value }
@@ -421,6 +423,14 @@ fn epilogue_tokens(epilogue: &Epilogue, residual: Option<TokenStream>) -> TokenS
         Some(map) if epilogue.after == Activation::Identity => quote! { Epilogue::add(#activation, #map) },
         Some(map) => quote! { Epilogue { activation: #activation, residual: Some(#map), after: #after } },
     }
+}
+
+fn prefetch_tokens(bytes: &Range<usize>) -> TokenStream {
+    if bytes.is_empty() {
+        return quote! { Prefetch::NONE };
+    }
+    let [at, bytes] = [bytes.start, bytes.len()].map(Literal::usize_unsuffixed);
+    quote! { Prefetch::new(#at, #bytes) }
 }
 
 fn codes_tokens(signed: bool, zero_point: i32) -> TokenStream {

@@ -176,6 +176,7 @@ pub(super) fn pointwise(
             ("weights", weights),
             ("bias", bias),
             ("epilogue", epilogue.argument(output)),
+            ("prefetch", Arg::Prefetch),
         ],
         rows: Rows::SAME,
         in_place: false,

@@ -4,6 +4,7 @@ use super::assume;
 use super::cuts::Cut;
 use super::objective::{Inputs, Objective};
 use super::pack::{Blob, pack};
+use super::prefetch;
 use super::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
 use super::search::{Found, search};
 use super::select::{Choice, select};
@@ -92,13 +93,15 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
     let candidates = Layers { steps: &steps, buffers: &buffers, usage, arrives };
     let Found { cuts, buffers, placement } =
         search(&candidates, options).map_err(|fault| whole(&graph, options, fault))?;
+    let mut regions = regions(&graph, &layers, steps, &cuts);
+    prefetch::assign(&mut regions, options.target);
     let arrives = arrives.map(|buffer| Arrival { buffer, bands: arrivals(&buffers[buffer.0], &cuts) });
     Ok(Plan {
         target: options.target,
         variants,
         assumed: options.assume,
         layers: of_graph,
-        regions: regions(&graph, &layers, steps, &cuts),
+        regions,
         buffers,
         inputs,
         arrives,
@@ -120,6 +123,7 @@ fn distinct_variants(target: &Target, steps: &mut [Vec<Step>]) -> Vec<Isa> {
             for step in steps.iter_mut().flatten() {
                 step.kernels.remove(at);
                 step.weights.remove(at);
+                step.prefetch.remove(at);
             }
         }
     }
@@ -291,7 +295,8 @@ impl Builder<'_> {
             Rows::Accumulate => Bands::whole(map_of(&request, Operand::Input(0)).map_or(1, |map| map.height)),
         };
         let write_base = output.map_or(0, |map| map.image * map.height);
-        Ok(Step { layer, request, kernels, weights, reads, write, write_base, part, bands })
+        let prefetch = vec![0..0; kernels.len()];
+        Ok(Step { layer, request, kernels, weights, prefetch, reads, write, write_base, part, bands })
     }
 
     fn weights(&mut self, request: &Request, choice: &Choice) -> Vec<Range<usize>> {

@@ -259,7 +259,7 @@ fn bounds(plan: &Plan, step: &Step) -> Result<(), Fault> {
     for id in step.reads.iter().map(|read| read.buffer).chain([step.write]) {
         inside(plan, id)?;
     }
-    for range in step.weights.iter().flatten() {
+    for range in step.weights.iter().flatten().chain(&step.prefetch) {
         if range.end > plan.weights.len() || range.start % 4 != 0 {
             return Err(Fault::bug(format!("constants lie at {range:?} of {}", plan.weights.len())));
         }

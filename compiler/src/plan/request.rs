@@ -155,6 +155,8 @@ pub enum Arg {
     Place(Operand, usize),
     /// `usize`: byte offset of packed constants in the weight blob.
     Weights(Packed),
+    /// `Prefetch`: weights of later steps, see [`Step::prefetch`](super::Step::prefetch).
+    Prefetch,
     /// `usize`
     Usize(usize),
     /// `i64`

@@ -60,7 +60,7 @@ impl Plan {
             layer.name.clone(),
             format!("{} {}", layer.output, layer.operation),
             kernels.join(" | "),
-            format!("{} → {}", reads.join(", "), self.place(self.buffer(step.write))),
+            format!("{} → {}{}", reads.join(", "), self.place(self.buffer(step.write)), asked(step)),
         ]
     }
 
@@ -90,4 +90,10 @@ impl Plan {
         }
         text
     }
+}
+
+/// What a step asks for on behalf of later ones.
+fn asked(step: &Step) -> String {
+    let asked = step.prefetch.iter().filter(|bytes| !bytes.is_empty());
+    asked.map(|bytes| format!(", prefetches w[{}..{}]", bytes.start, bytes.end)).collect()
 }

@@ -69,7 +69,8 @@ impl Bench {
             let activation = if n > k { RELU6 } else { Activation::Identity };
             let epilogue = Epilogue { activation, residual, after: Activation::Identity };
             let input = map(INPUT, [size, size, k]);
-            let step = Pointwise { input, output, weights: 0, bias: BIAS, epilogue };
+            let step =
+                Pointwise { input, output, weights: 0, bias: BIAS, epilogue, prefetch: Prefetch::NONE };
             let name = format!("pointwise {size}×{size} {k} → {n}");
             self.run_all(
                 &name,

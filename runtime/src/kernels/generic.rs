@@ -9,6 +9,7 @@
 )]
 
 pub mod activation;
+pub mod ahead;
 #[cfg(target_arch = "x86_64")]
 pub mod codes;
 pub mod conv2d;

@@ -16,6 +16,28 @@ pub struct Pointwise {
     pub bias: usize,
     /// What is done before storing.
     pub epilogue: Epilogue,
+    /// What later steps read.
+    pub prefetch: Prefetch,
+}
+
+/// Weights that are asked for while a layer computes, in time for a later step that reads each of them once: from
+/// beyond the caches near the core, which would hold it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefetch {
+    /// Offset of the first byte.
+    pub at: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Prefetch {
+    /// Nothing.
+    pub const NONE: Self = Self { at: 0, bytes: 0 };
+
+    /// `bytes` of the weights from `at` on.
+    pub const fn new(at: usize, bytes: usize) -> Self {
+        Self { at, bytes }
+    }
 }
 
 /// Convolution, dense or in groups: weights are a matrix `[kh·kw·(c/groups)] × n`, packed.

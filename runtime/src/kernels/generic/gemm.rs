@@ -7,6 +7,7 @@
 //! stand in pairs, and the two sums of a column are added when it is finished. Where units are as wide as a vector, a
 //! multiply-add of half of one would cost as much as of a whole one.
 
+use super::ahead::{Asks, Later};
 use super::epilogue::{Finish, offsets, offsets_mut};
 use super::row::Row;
 use super::split::{of_height, split};
@@ -15,6 +16,8 @@ use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
 use crate::steps::Pointwise;
 use core::ops::Range;
+
+pub use super::ahead::Ahead;
 
 /// Bytes of input rows that are passed over panel after panel, for each lane of a vector: a quarter of the level 2
 /// cache of 512 KiB of CPUs with 8 lanes, and of 1 MiB of those with 16. Fewer bytes would let the matrix be read again
@@ -42,7 +45,9 @@ pub fn run<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
         Panels::new::<NR>(memory, step.weights, step.bias, k, n)?
     };
     let finish = Finish::new(memory, &step.epilogue, &step.output)?;
+    let later = Later::new(memory, &step.prefetch)?;
     let width = step.input.width;
+    let positions = step.input.height * width;
     let block = (V::LANES * BLOCK_BYTES / size_of::<f32>() / k.max(1)).max(MR) / MR * MR;
     for piece in pieces(rows, [input.rows(), output.rows(), finish.rows()]) {
         let m = piece.len() * width;
@@ -50,13 +55,15 @@ pub fn run<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
             // SAFETY: the rows of a piece lie behind one another in all maps, so there are `m` positions
             // from each base on.
             unsafe {
+                let (len, at) = (block.min(m - first), piece.start * width + first);
                 let part = Product {
-                    m: block.min(m - first),
+                    m: len,
                     input: input.row(piece.start).add(first * k),
                     output: output.row(piece.start).add(first * n),
                     residual: finish.row(piece.start).map(|residual| residual.add(first * n)),
                     panels: &panels,
                     finish: &finish,
+                    later: later.share(at..at + len, positions),
                 };
                 part.multiply::<V, NR, MR, PAIRS>(isa);
             }
@@ -157,21 +164,6 @@ impl Panels {
     }
 }
 
-/// What is asked for while a tile is computed.
-#[derive(Clone, Copy)]
-pub struct Ahead {
-    at: *const f32,
-    /// Elements from one step of the depth to the next.
-    step: usize,
-}
-
-impl Ahead {
-    /// Nothing new: an address that is read anyway.
-    pub const fn nothing(read: *const f32) -> Self {
-        Self { at: read, step: 0 }
-    }
-}
-
 /// `sums[m][w] += Σ_k a[m][k] · b[w][k·NR ..]` over `len` elements.
 ///
 /// # Safety
@@ -199,7 +191,7 @@ pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: us
         return;
     }
     for k in 0..len {
-        V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
+        ahead.ask::<V>(isa, k);
         // SAFETY: row and element `k` are below `len`.
         unsafe {
             let row = load_row::<V, W>(isa, b, k * NR);
@@ -231,7 +223,7 @@ unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W
     }
     let mut rows = Rows::<M>::new(a, stride);
     for k in 0..len {
-        V::prefetch(isa, ahead.at.wrapping_add(k * ahead.step));
+        ahead.ask::<V>(isa, k);
         // SAFETY: row and element `k` are below `len`.
         unsafe { rows.multiply(isa, sums, load_row::<V, W>(isa, b, k * NR)) }
         rows = rows.next();
@@ -428,7 +420,7 @@ unsafe fn narrow<V: Vector, const M: usize, const W: usize, const D: usize, cons
 ) {
     let mut rows = [V::splat(isa, 0.0); D];
     for d in 0..D {
-        V::prefetch(isa, ahead.at.wrapping_add((k + d) * ahead.step));
+        ahead.ask::<V>(isa, k + d);
         // SAFETY: the caller's.
         rows[d] = unsafe { V::load(isa, b.add(d * stride)) };
     }
@@ -451,6 +443,7 @@ struct Product<'a> {
     residual: Option<*const f32>,
     panels: &'a Panels,
     finish: &'a Finish<'a>,
+    later: Later,
 }
 
 impl Product<'_> {
@@ -471,14 +464,14 @@ impl Product<'_> {
         }
         while column < n {
             column += match width::<V, NR>(self.m, n - column) {
-                4 => self.stripe::<V, NR, 2, 4>(isa, column),
-                3 => self.stripe::<V, NR, 4, 3>(isa, column),
-                2 => self.stripe::<V, NR, MR, 2>(isa, column),
-                _ => self.stripe::<V, NR, MR, 1>(isa, column),
+                4 => self.stripe::<V, NR, 2, 4>(isa, column, n),
+                3 => self.stripe::<V, NR, 4, 3>(isa, column, n),
+                2 => self.stripe::<V, NR, MR, 2>(isa, column, n),
+                _ => self.stripe::<V, NR, MR, 1>(isa, column, n),
             };
         }
         if PAIRS {
-            self.stripe::<V, NR, MR, 0>(isa, column);
+            self.stripe::<V, NR, MR, 0>(isa, column, n);
         }
     }
 
@@ -491,22 +484,39 @@ impl Product<'_> {
     }
 
     /// `W` vectors of columns of all rows, or with 0 the half vector in pairs, in tiles of nearly equal heights up to
-    /// `MR`. Answers how many columns.
+    /// `MR`; the stripes cover `n` columns. Answers how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
         isa: V::Isa,
         column: usize,
+        n: usize,
     ) -> usize {
+        let asks = self.asks::<V, NR, W>(column..column + W * V::LANES, n, split(self.m, MR));
         let mut row = 0;
         for (height, count) in split(self.m, MR) {
             if count == 0 {
                 continue;
             }
-            of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, row, count, column));
+            of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, row, count, column, &asks));
             row += height * count;
         }
         W * V::LANES
+    }
+
+    /// What the tiles of a stripe of `columns` of the first `n` ask for: the next ones, and its share of what later
+    /// steps need.
+    #[inline(always)]
+    fn asks<V: Vector, const NR: usize, const W: usize>(
+        &self,
+        columns: Range<usize>,
+        n: usize,
+        tiles: [(usize, usize); 2],
+    ) -> Asks {
+        let Panels { weights, k, .. } = *self.panels;
+        let next = weights.wrapping_add(columns.end / NR * NR * k);
+        let later = self.later.share(columns.start.min(n)..columns.end.min(n), n);
+        Asks::new::<V>(next, k, columns.len(), later, tiles)
     }
 
     #[inline(always)]
@@ -516,14 +526,17 @@ impl Product<'_> {
         row: usize,
         count: usize,
         column: usize,
+        asks: &Asks,
     ) {
         let rows = row..row + count * M;
         let whole = self.panels.n - column >= W * V::LANES;
         match (W, whole && self.finish.is_plain()) {
             (0, true) => V::apart(isa, HalfTiles::<V, M, true> { product: self, isa, rows, column }),
             (0, false) => V::apart(isa, HalfTiles::<V, M, false> { product: self, isa, rows, column }),
-            (_, true) => V::apart(isa, Tiles::<V, NR, M, W, true> { product: self, isa, rows, column }),
-            (_, false) => V::apart(isa, Tiles::<V, NR, M, W, false> { product: self, isa, rows, column }),
+            (_, true) => V::apart(isa, Tiles::<V, NR, M, W, true> { product: self, isa, rows, column, asks }),
+            (_, false) => {
+                V::apart(isa, Tiles::<V, NR, M, W, false> { product: self, isa, rows, column, asks })
+            }
         }
     }
 
@@ -567,6 +580,7 @@ struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, con
     isa: V::Isa,
     rows: Range<usize>,
     column: usize,
+    asks: &'a Asks,
 }
 
 impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
@@ -574,11 +588,9 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
 {
     #[inline(always)]
     fn run(self) {
-        let Self { product, isa, column, .. } = self;
+        let Self { product, isa, column, asks, .. } = self;
         let k = product.panels.k;
-        // Each tile asks for the share of the next columns that it has of the rows.
-        let next = product.panels.weights.wrapping_add((column + W * V::LANES) / NR * NR * k);
-        let step = (M * W * V::LANES).div_ceil(product.m.max(1));
+        let asks = asks.of_tiles::<V>(M);
         for row in self.rows.step_by(M) {
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and `W` vectors
             // begin in the matrix.
@@ -586,8 +598,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let mut sums = product.panels.bias::<V, M, W>(isa, column);
                 let a = product.input.add(row * k);
                 let b = product.panels.columns::<V, NR, W>(column);
-                let ahead = Ahead { at: next.wrapping_add(row / M * step * k), step };
-                accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, ahead);
+                accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, asks.at(row));
                 product.store::<V, M, W, PLAIN>(isa, sums, row, column);
             }
         }
