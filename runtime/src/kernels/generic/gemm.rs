@@ -292,6 +292,7 @@ impl<const M: usize> Rows<M> {
 
 /// A pointer of which the compiler does not know how it was made.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through the pointer")]
 fn opaque(pointer: *const f32) -> *const f32 {
     #[cfg(target_arch = "x86_64")]
     {
