@@ -193,7 +193,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let [weights, bias] = at;
         Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
     });
-    if groups == 1 {
+    if groups == 1 || group % 16 == 0 {
         let mut dense = Weights::default();
         let at = [dense.push(&panels(&weights, n, 16)), dense.push(&panels(&bias, n, 16))];
         let conv = |input, output, epilogue| {
@@ -203,6 +203,8 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16, conv2d_f32_12x32), dense.clone(), conv);
         if k <= 256 {
             case.check(&kernels!(conv2d_f32_stem, conv2d_f32_stem), dense.clone(), conv);
+        }
+        if k <= 256 && groups == 1 {
             case.planes = true;
             let size = [input[2], input[0], input[1]];
             case.check(&kernels!(conv2d_f32_planar, conv2d_f32_planar), dense, |input, output, epilogue| {
@@ -301,6 +303,17 @@ proptest! {
         setting in settings(),
     ) {
         check_conv2d(window, groups, group, setting);
+    }
+
+    #[test]
+    fn groups_that_fill_panels(
+        (groups, window) in (2..=3usize).prop_flat_map(|groups| {
+            (Just(groups), windows((1..=20usize).prop_map(move |depth| depth * groups)))
+        }),
+        panels in 1..=5usize,
+        setting in settings(),
+    ) {
+        check_conv2d(window, groups, 16 * panels, setting);
     }
 
     #[test]

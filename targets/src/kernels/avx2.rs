@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::Layout::{self, Pairs, Panels, RowMajor};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
+use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -16,7 +16,7 @@ use crate::{Isa, Shape, Target};
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
-    row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, whole_panels, |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
     row("x86_64::avx2::conv2d_f32_stem",      Conv2d,        [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_planar",    PlanarConv2d,  [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
@@ -113,5 +113,8 @@ mod tests {
         let deep = Shape { k: 9 * 64, ..picture };
         check(Conv2d, deep, "x86_64::avx2::conv2d_f32_6x16");
         check(Conv2d, Shape { groups: 4, ..picture }, "x86_64::avx2::conv2d_f32_grouped");
+        let groups = Shape { groups: 4, n: 256, ..picture };
+        check(Conv2d, Shape { k: 9 * 16, ..groups }, "x86_64::avx2::conv2d_f32_stem");
+        check(Conv2d, Shape { k: 9 * 64, ..groups }, "x86_64::avx2::conv2d_f32_6x16");
     }
 }

@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
+use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -17,7 +17,7 @@ use crate::{Isa, Shape, Target};
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::gemm_f32_14x32",       Pointwise,     [14, 32], Panels { nr: 16 }, any,         |s, _| cost::gemm(Unit::AVX512, [14, 32], s)),
     row("x86_64::avx512::gemm_f32_14x32_pairs", Pointwise,     [14, 32], PairedPanels,      half_left,   |s, _| cost::gemm_with_pairs(Unit::AVX512, [14, 32], s)),
-    row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, one_group,   |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
+    row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, whole_panels, |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
     row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),

@@ -81,23 +81,34 @@ pub fn gemm_with_pairs(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
 }
 
 /// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile, at the
-/// borders for each tap; a loop over each row of taps ends in a branch that is not foreseen.
+/// borders, and where channels of other groups lie between them, for each tap; a loop over each row of taps ends in a
+/// branch that is not foreseen.
 pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
-    let count = shape.m.div_ceil(tile[0]) * shape.n.div_ceil(tile[1]);
-    gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 16.0
+    let [rows, columns] = shape.kernel;
+    by_group(shape, |group| {
+        let count = group.m.div_ceil(tile[0]) * group.n.div_ceil(tile[1]);
+        let runs = if shape.groups == 1 { rows } else { rows * columns };
+        gemm(unit, tile, group) + count as f64 * (runs * tile[0]) as f64 * 16.0
+    })
+}
+
+/// So much for each group.
+fn by_group(shape: &Shape, cost: impl Fn(&Shape) -> f64) -> f64 {
+    let groups = shape.groups.max(1);
+    groups as f64 * cost(&Shape { n: shape.n / groups, ..*shape })
 }
 
 /// A convolution that finds the elements of its sums through a table of pointers, made for each row of outputs
 /// and for each column at a border.
 pub fn stem(unit: Unit, shape: &Shape) -> f64 {
-    let vectors = shape.n.div_ceil(unit.lanes);
     let pair = tiles(shape.m, 6, |height| {
         let sums = 2 * height;
         shape.k as f64 * unit.step(sums, sums, height + 4) + unit.finish(sums)
     });
     let rows = shape.m.div_ceil(shape.width.max(1));
     let tables = 2 * 3 * rows * shape.k;
-    vectors.div_ceil(2) as f64 * pair + tables as f64
+    let products = by_group(shape, |group| group.n.div_ceil(unit.lanes).div_ceil(2) as f64 * pair);
+    products + tables as f64
 }
 
 /// A depthwise convolution by a square kernel in blocks of up to seven outputs of a row, four at a stride of 2.

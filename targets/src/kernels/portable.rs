@@ -12,7 +12,7 @@ use crate::{Isa, Target};
 pub const KERNELS: &[Kernel] = &[
     plain("portable::conv_transpose2d_f32", ConvTranspose2d, F32, scalar_macs),
     fast("portable::gemm_f32_4x8",         Pointwise,     [4, 8], Panels { nr: 16 }, any,          gemm_4x8),
-    fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, one_group,    conv2d_4x8),
+    fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, whole_panels, conv2d_4x8),
     fast("portable::conv2d_f32_stem",      Conv2d,        [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
     fast("portable::conv2d_f32_planar",    PlanarConv2d,  [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
     fast("portable::conv2d_f32_grouped",   Conv2d,        [1, 4], RowMajor,          grouped_only, by_vector),
@@ -113,12 +113,18 @@ pub fn one_group(shape: &Shape) -> Option<&'static str> {
     (shape.groups != 1).then_some("only one group")
 }
 
-/// What a convolution that finds its elements through a table takes.
-pub fn stem(shape: &Shape) -> Option<&'static str> {
-    (shape.groups != 1 || shape.k > 512).then_some("only one group, at most 512 elements a sum")
+/// What a convolution by panels of 16 columns takes: none may be of two groups.
+pub fn whole_panels(shape: &Shape) -> Option<&'static str> {
+    let whole = shape.groups == 1 || shape.n.is_multiple_of(16 * shape.groups);
+    (!whole).then_some("only groups of multiples of 16 channels")
 }
 
-/// What a convolution in groups is for.
+/// What a convolution that finds its elements through a table takes.
+pub fn stem(shape: &Shape) -> Option<&'static str> {
+    whole_panels(shape).or((shape.k > 512).then_some("at most 512 elements a sum"))
+}
+
+/// What a convolution in groups of any size is for.
 pub fn grouped_only(shape: &Shape) -> Option<&'static str> {
     (shape.groups == 1).then_some("only several groups")
 }

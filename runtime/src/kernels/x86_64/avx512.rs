@@ -42,7 +42,7 @@ kernels! {
     /// As [`conv2d_f32_stem`], of planes.
     conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16, 14>;
 
-    /// Convolution in groups; weights row-major.
+    /// Convolution in groups of any size; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;
 
     /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 16 channels. Blocks of 7
