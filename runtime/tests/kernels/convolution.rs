@@ -1,7 +1,8 @@
 //! Pointwise, dense, grouped and depthwise convolution.
 
-use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, windows};
+use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, threes, windows};
 use crate::scene::{Layout, Operand, Scene, Weights, compare, numbers, same};
+use crate::winograd::{Tolerance, packed};
 use crate::{Kernel, kernels};
 use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, PlanarConv2d, Pointwise};
 use proptest::prelude::*;
@@ -42,7 +43,7 @@ fn settings() -> impl Strategy<Value = Setting> {
 }
 
 /// Weights `[k, n]` in panels of `width` columns.
-fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
+pub fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
     let mut packed = Vec::new();
     for first in (0..n).step_by(width) {
         for row in weights.chunks(n) {
@@ -74,6 +75,8 @@ struct Case<'a> {
     reads: &'a dyn Fn(usize, usize) -> Vec<(usize, usize)>,
     /// Whether the kernels read planes, all of which are there.
     planes: bool,
+    /// How far sums may be off that are not plain ones.
+    tolerance: Option<Tolerance<'a>>,
 }
 
 impl Case<'_> {
@@ -117,6 +120,7 @@ impl Case<'_> {
     fn expected(&self, values: &[f32], residual: &[f32]) -> Vec<(f64, f64)> {
         let [oh, ow] = self.window.output;
         let mut expected = Vec::new();
+        let tolerance = self.tolerance.as_ref().map(|tolerance| tolerance.all(values));
         for y in 0..oh {
             for x in 0..ow {
                 let taps = self.window.taps(y, x);
@@ -127,7 +131,9 @@ impl Case<'_> {
                             sum.add(values[position * self.window.input[2] + channel], self.weights[weight]);
                         }
                     }
-                    let value = activated(self.setting.activation, sum.finish());
+                    let (sum, of_sum) = sum.finish();
+                    let tolerance = tolerance.as_ref().map_or(of_sum, |tolerance| tolerance[expected.len()]);
+                    let value = activated(self.setting.activation, (sum, tolerance));
                     expected.push(match self.setting.residual {
                         Residual::None => value,
                         Residual::Own | Residual::Output => {
@@ -155,7 +161,16 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     };
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |_, o| (0..k).map(|c| (c, c * n + o)).collect();
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
     case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_14x32), blob, |input, output, epilogue| {
@@ -185,7 +200,16 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let read = |c| (o / group * depth + c, (tap * depth + c) * n + o);
         (0..depth).map(read).collect()
     };
-    let mut case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let mut case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let pad = [pad[0], pad[1]];
     let mut grouped = Weights::default();
     let at = [grouped.push(&weights), grouped.push(&bias)];
@@ -215,6 +239,39 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
     }
 }
 
+fn check_winograd(window: Window, groups: usize, group: usize, setting: Setting) {
+    let Window { input, output, kernel, stride, dilation, pad, .. } = window;
+    let (depth, n) = (input[2] / groups, group * groups);
+    let (weights, bias) = (numbers(setting.seed + 2, 9 * depth * n), numbers(setting.seed + 3, n));
+    let reads = |tap, o| (0..depth).map(|c| (o / group * depth + c, (tap * depth + c) * n + o)).collect();
+    let band = setting.band.min(output[0]);
+    for side in [2, 4] {
+        let tolerance =
+            Tolerance { side, window, band, depth, n: [group, n], weights: &weights, bias: &bias };
+        let tolerance = Some(tolerance);
+        let case = Case {
+            window,
+            n,
+            setting,
+            weights: &weights,
+            bias: &bias,
+            reads: &reads,
+            planes: false,
+            tolerance,
+        };
+        let mut blob = Weights::default();
+        let at = [blob.push(&packed(side, &weights, depth, n)), blob.push(&panels(&bias, n, 16))];
+        let kernels = match side {
+            2 => kernels!(conv2d_f32_winograd2, conv2d_f32_winograd2),
+            _ => kernels!(conv2d_f32_winograd4, conv2d_f32_winograd4),
+        };
+        case.check(&kernels, blob, |input, output, epilogue| {
+            let ([weights, bias], pad) = (at, [pad[0], pad[1]]);
+            Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
+        });
+    }
+}
+
 fn check_depthwise(
     kernels: &[(usize, Kernel<Depthwise>)],
     window: Window,
@@ -226,7 +283,16 @@ fn check_depthwise(
     let k = kernel[0] * kernel[1];
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |tap, o| vec![(o / multiplier, tap * n + o)];
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let pad = [pad[0], pad[1]];
     for &(width, kernel_of_width) in kernels {
         let mut blob = Weights::default();
@@ -314,6 +380,29 @@ proptest! {
         setting in settings(),
     ) {
         check_conv2d(window, groups, 16 * panels, setting);
+    }
+
+    #[test]
+    fn winograd(window in threes(1..=40usize), n in 1..=40usize, setting in settings()) {
+        check_winograd(window, 1, n, setting);
+    }
+
+    #[test]
+    fn winograd_in_groups(
+        (groups, window) in (2..=3usize).prop_flat_map(|groups| {
+            (Just(groups), threes((1..=20usize).prop_map(move |depth| depth * groups)))
+        }),
+        panels in 1..=3usize,
+        setting in settings(),
+    ) {
+        check_winograd(window, groups, 16 * panels, setting);
+    }
+
+    #[test]
+    fn winograd_in_blocks_of_few_tiles(window in threes(200..=256usize), n in 1..=20usize, setting in settings()) {
+        let [h, w, c] = window.input;
+        prop_assume!(h * w * c * 8 <= 256 << 10);
+        check_winograd(window, 1, n, setting);
     }
 
     #[test]

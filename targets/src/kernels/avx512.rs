@@ -1,9 +1,11 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps};
+use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps, Winograd};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels};
+use super::portable::{
+    grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels, winograd,
+};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -20,6 +22,8 @@ pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, whole_panels, |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
     row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
+    row("x86_64::avx512::conv2d_f32_winograd4", Conv2d,     [14, 32], Winograd { side: 4 }, winograd, |s, t| cost::winograd(Unit::AVX512, [14, 32], 4, s, t)),
+    row("x86_64::avx512::conv2d_f32_winograd2", Conv2d,     [14, 32], Winograd { side: 2 }, winograd, |s, t| cost::winograd(Unit::AVX512, [14, 32], 2, s, t)),
     row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_9p16c",    Depthwise,     [7, 16], Panels { nr: 16 },  square_3,     |s, _| cost::square(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_25p16c",   Depthwise,     [7, 16], Panels { nr: 16 },  square_5,     |s, _| cost::square(Unit::AVX512, s)),

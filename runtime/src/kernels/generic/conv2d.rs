@@ -16,7 +16,7 @@ use crate::steps::{Conv2d, Map};
 use core::ops::Range;
 
 /// What taps outside the map read; longer runs are cut.
-static ZEROS: [f32; 256] = [0.0; 256];
+pub static ZEROS: [f32; 256] = [0.0; 256];
 
 /// Bytes of input that are passed over panel after panel: half of the smallest level 2 cache.
 const BLOCK_BYTES: usize = 128 << 10;
