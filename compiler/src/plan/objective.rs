@@ -107,6 +107,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limited_memory_and_single_rows_keep_the_taps() {
+        use Convolutions::{Direct, Fastest};
+        for (objective, inputs, left) in [
+            (Objective::FASTEST, Inputs::Borrowed, Fastest),
+            (Objective::LayerByLayer, Inputs::Arena, Fastest),
+            (Objective::FASTEST, Inputs::Rows, Direct),
+            (Objective::Speed { cap: 1 << 20 }, Inputs::Arena, Direct),
+            (Objective::Memory, Inputs::Borrowed, Direct),
+        ] {
+            assert_eq!(Fastest.with(objective, inputs), left, "{objective:?}, {inputs:?}");
+            assert_eq!(Direct.with(objective, inputs), Direct);
+        }
+    }
+
+    #[test]
     fn memory_is_given_in_bytes_and_their_multiples() {
         for (text, bytes) in [("65536", 65536), ("128K", 131_072), ("2 MiB", 2 << 20), ("1gb", 1 << 30)] {
             assert_eq!(text.parse(), Ok(Objective::Speed { cap: bytes }), "{text}");

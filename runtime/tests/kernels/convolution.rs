@@ -217,7 +217,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let [weights, bias] = at;
         Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
     });
-    if groups == 1 || group % 16 == 0 {
+    if groups == 1 || group.is_multiple_of(16) {
         let mut dense = Weights::default();
         let at = [dense.push(&panels(&weights, n, 16)), dense.push(&panels(&bias, n, 16))];
         let conv = |input, output, epilogue| {
