@@ -14,7 +14,7 @@ use crate::files;
 use crate::onnx::ImportOptions;
 use crate::ops::quantization::Rounding;
 use crate::pixels::Input;
-use crate::plan::{Inputs, Objective};
+use crate::plan::{Convolutions, Inputs, Objective};
 #[cfg(feature = "quantize")]
 use crate::quantize::Calibration;
 use mobilec_targets::{Target, by_name};
@@ -30,6 +30,7 @@ pub struct Build {
     import: ImportOptions,
     pixels: Option<Input>,
     inputs: Inputs,
+    convolutions: Convolutions,
     objective: Option<Objective>,
     rounding: Rounding,
     #[cfg(feature = "quantize")]
@@ -99,6 +100,7 @@ impl Build {
             import: ImportOptions::default(),
             pixels: None,
             inputs: Inputs::default(),
+            convolutions: Convolutions::default(),
             objective: None,
             rounding: Rounding::default(),
             #[cfg(feature = "quantize")]
@@ -164,6 +166,14 @@ impl Build {
         self
     }
 
+    /// How 3×3 convolutions may be computed: as is fastest unless something else is said, or the weights would not fit
+    /// the budget.
+    #[must_use]
+    pub const fn convolutions(mut self, convolutions: Convolutions) -> Self {
+        self.convolutions = convolutions;
+        self
+    }
+
     /// Takes the smallest arena that there is, however slow.
     #[must_use]
     pub const fn smallest_arena(mut self) -> Self {
@@ -199,8 +209,12 @@ impl Build {
         let options = Options::new(target, name);
         let within = self.budget.ram_bytes.map(|cap| Objective::Speed { cap });
         let objective = self.objective.or(within).unwrap_or(options.objective);
-        let options = Options { objective, inputs: self.inputs, rounding: self.rounding, ..options };
-        let compiled = driver::compile(&model, &options)?;
+        let (inputs, rounding, convolutions) = (self.inputs, self.rounding, self.convolutions);
+        let options = Options { objective, inputs, rounding, convolutions, ..options };
+        let mut compiled = driver::compile(&model, &options)?;
+        if self.budget.flash_bytes.is_some_and(|limit| compiled.plan.weights.len() > limit) {
+            compiled = driver::compile(&model, &Options { convolutions: Convolutions::Direct, ..options })?;
+        }
         self.within_budget(&model.name, &compiled)?;
         let module = compiled.module();
         files::write_if_changed(&out.join(format!("{name}.weights.bin")), &module.weights)?;

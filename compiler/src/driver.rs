@@ -9,7 +9,7 @@ use crate::onnx::{self, ImportOptions};
 use crate::ops::quantization::Rounding;
 use crate::passes;
 use crate::pixels::Input;
-use crate::plan::{self, Inputs, Objective, Plan, PlanOptions};
+use crate::plan::{self, Convolutions, Inputs, Objective, Plan, PlanOptions};
 use crate::tensor::DType;
 use crate::weights;
 use bytes::Bytes;
@@ -95,6 +95,8 @@ pub struct Options {
     pub assume: Option<DType>,
     /// How quantised operators round.
     pub rounding: Rounding,
+    /// How 3×3 convolutions of floats may be computed.
+    pub convolutions: Convolutions,
 }
 
 impl Options {
@@ -110,6 +112,7 @@ impl Options {
             inputs: Inputs::default(),
             assume: None,
             rounding: Rounding::default(),
+            convolutions: Convolutions::default(),
         }
     }
 }
@@ -230,8 +233,8 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled> {
 ///
 /// An operator without a kernel, a target that cannot hold the network.
 pub fn compile_fused(fused: Graph, options: &Options) -> Result<Compiled> {
-    let Options { target, objective, inputs, assume, .. } = *options;
-    let plan = plan::build(&fused, &PlanOptions { target, objective, inputs, assume })?;
+    let Options { target, objective, inputs, assume, convolutions, .. } = *options;
+    let plan = plan::build(&fused, &PlanOptions { target, objective, inputs, assume, convolutions })?;
     plan::check::check(&plan).map_err(|fault| bug(&fused, fault))?;
     let module = ModuleOptions {
         name: options.name.clone(),

@@ -26,7 +26,7 @@ mod text;
 
 pub use bands::Bands;
 pub use build::{PlanOptions, build};
-pub use objective::{Inputs, Objective};
+pub use objective::{Convolutions, Inputs, Objective};
 pub use select::Choice;
 
 use crate::graph::NodeId;

@@ -165,6 +165,12 @@ pub enum Layout {
     /// As [`Panels`](Self::Panels) of 16 columns, of which 8 are left: two rows of those are one of the last panel, the
     /// values of a column side by side, the second ones of an odd last row zeros.
     PairedPanels,
+    /// Taps of 3×3 windows, `9·c` rows of a matrix, at the `(side + 2)²` points of F(side×side, 3×3): `[point, c]` rows
+    /// in panels of 16 columns; vectors padded to a multiple of 16. The kernels say which the points are.
+    Winograd {
+        /// Outputs of a tile along rows, and along columns: 2 or 4.
+        side: usize,
+    },
     /// Integer weights for instructions that multiply in pairs and add the products. Vectors are padded to a
     /// multiple of 16.
     ///
@@ -223,6 +229,21 @@ pub struct Kernel {
     pub refuses: fn(&Shape) -> Option<&'static str>,
     /// Estimated cycles.
     pub cycles: fn(&Shape, &Target) -> f64,
+}
+
+impl Kernel {
+    /// Bytes that it keeps on the stack, where those are more than a few kilobytes.
+    pub const fn stack_bytes(&self) -> usize {
+        match self.layout {
+            Layout::Winograd { .. } => 254 << 10,
+            Layout::RowMajor
+            | Layout::Panels { .. }
+            | Layout::PairedPanels
+            | Layout::Pairs
+            | Layout::Dots
+            | Layout::Taps => 0,
+        }
+    }
 }
 
 /// Every kernel, portable ones first.

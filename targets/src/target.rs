@@ -72,6 +72,8 @@ pub struct Target {
     pub l2_bytes: usize,
     /// Alignment of tensors in the arena and of weights, in bytes.
     pub align: usize,
+    /// What a kernel may keep on the stack, in bytes.
+    pub stack_bytes: usize,
     /// Peak of single-precision multiply-adds a cycle.
     pub fma_per_cycle: f64,
 }
@@ -85,6 +87,7 @@ pub const PORTABLE: Target = Target {
     l1_bytes: 32 << 10,
     l2_bytes: 256 << 10,
     align: 16,
+    stack_bytes: 16 << 10,
     fma_per_cycle: 1.0,
 };
 
@@ -97,6 +100,7 @@ pub const X86_64_AVX2: Target = Target {
     l1_bytes: 32 << 10,
     l2_bytes: 512 << 10,
     align: 64,
+    stack_bytes: 512 << 10, // a quarter of what threads of Rust have, 2 MiB
     fma_per_cycle: 16.0, // two 256-bit FMAs: Intel optimization manual, Haswell; AMD 19h software optimization guide
 };
 

@@ -1,12 +1,12 @@
 //! The arguments that name a model and a target, and what they stand for.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use mobilec::build::unknown_target;
 use mobilec::driver::{self, Compiled, Model, Options};
 use mobilec::harness::{self, Program};
 use mobilec::onnx::ImportOptions;
 use mobilec::ops::quantization::Rounding;
-use mobilec::plan::{Inputs, Objective};
+use mobilec::plan::{Convolutions, Inputs, Objective};
 use mobilec::{Error, Input, Result, files};
 use mobilec_targets::{Target, by_name};
 use std::path::Path;
@@ -114,6 +114,17 @@ pub struct PlanArguments {
     /// TensorFlow Lite's reference kernels and CMSIS-NN)
     #[arg(long, default_value = "onnx", value_name = "RULE")]
     pub rounding: Rounding,
+    /// What is left out: 3×3 convolutions by Winograd's method, which is faster, with up to 4 times the weights, and
+    /// rounds a little more
+    #[arg(long)]
+    without: Option<Left>,
+}
+
+/// What can be left out of a plan.
+#[derive(Clone, Copy, ValueEnum)]
+enum Left {
+    /// 3×3 convolutions by Winograd's method
+    Winograd,
 }
 
 impl PlanArguments {
@@ -141,7 +152,11 @@ impl PlanArguments {
     pub fn options(&self, target: &'static Target, name: &str) -> Result<Options> {
         let options = Options::new(target, name);
         let objective = self.objective()?.unwrap_or(options.objective);
-        Ok(Options { objective, inputs: self.inputs(), rounding: self.rounding, ..options })
+        let convolutions = match self.without {
+            Some(Left::Winograd) => Convolutions::Direct,
+            None => options.convolutions,
+        };
+        Ok(Options { objective, inputs: self.inputs(), rounding: self.rounding, convolutions, ..options })
     }
 
     /// The same arguments as words of a command line.
@@ -150,6 +165,9 @@ impl PlanArguments {
         for (given, flag) in [(self.layer_by_layer, " --layer-by-layer"), (self.input_rows, " --input-rows")]
         {
             words += if given { flag } else { "" };
+        }
+        if let Some(Left::Winograd) = self.without {
+            words += " --without winograd";
         }
         if self.rounding == Rounding::Tflite {
             words += " --rounding tflite";

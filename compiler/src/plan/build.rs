@@ -2,7 +2,7 @@
 
 use super::assume;
 use super::cuts::Cut;
-use super::objective::{Inputs, Objective};
+use super::objective::{Convolutions, Inputs, Objective};
 use super::pack::{Blob, pack};
 use super::prefetch;
 use super::request::{Arg, MapShape, Operand, Packed, Request, Rows, Site};
@@ -30,6 +30,8 @@ pub struct PlanOptions {
     pub inputs: Inputs,
     /// Plan as if floats were of this type: an estimate, from which no code can be made.
     pub assume: Option<DType>,
+    /// How 3×3 convolutions may be computed.
+    pub convolutions: Convolutions,
 }
 
 /// Plans a fused graph.
@@ -44,6 +46,7 @@ pub fn build(graph: &Graph, options: &PlanOptions) -> Result<Plan> {
         graph: &graph,
         target: options.target,
         assume: options.assume,
+        convolutions: options.convolutions.with(options.objective, options.inputs),
         blob: Blob::new(options.target.align),
         buffers: Vec::new(),
         of: BTreeMap::new(),
@@ -210,6 +213,7 @@ struct Builder<'a> {
     graph: &'a Graph,
     target: &'static Target,
     assume: Option<DType>,
+    convolutions: Convolutions,
     blob: Blob,
     buffers: Vec<Buffer>,
     of: BTreeMap<NodeId, BufferId>,
@@ -284,7 +288,7 @@ impl Builder<'_> {
             .target
             .variants
             .iter()
-            .map(|&isa| select(&request, isa, self.target))
+            .map(|&isa| select(&request, isa, self.target, self.convolutions))
             .collect::<Result<_, _>>()?;
         let weights = kernels.iter().map(|choice| self.weights(&request, choice)).collect();
         let reads = self.reads(&request, operands)?;

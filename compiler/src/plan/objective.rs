@@ -31,6 +31,29 @@ impl Objective {
     }
 }
 
+/// How sums of 3×3 windows may be computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Convolutions {
+    /// As is estimated to be fastest: by Winograd's method where that is faster although its weights are 16/9 or 4 times
+    /// as many. Not where an [`Objective`] limits memory, nor where rows of the input arrive one by one, so that bands
+    /// are low and results have the same bits in all of them.
+    #[default]
+    Fastest,
+    /// Tap by tap.
+    Direct,
+}
+
+impl Convolutions {
+    /// What is left of it with an objective and inputs.
+    pub const fn with(self, objective: Objective, inputs: Inputs) -> Self {
+        match (objective, inputs) {
+            (_, Inputs::Rows) => Self::Direct,
+            (Objective::Speed { cap: usize::MAX } | Objective::LayerByLayer, _) => self,
+            (Objective::Speed { .. } | Objective::Memory, _) => Self::Direct,
+        }
+    }
+}
+
 impl FromStr for Objective {
     type Err = String;
 
@@ -82,6 +105,21 @@ impl FromStr for Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limited_memory_and_single_rows_keep_the_taps() {
+        use Convolutions::{Direct, Fastest};
+        for (objective, inputs, left) in [
+            (Objective::FASTEST, Inputs::Borrowed, Fastest),
+            (Objective::LayerByLayer, Inputs::Arena, Fastest),
+            (Objective::FASTEST, Inputs::Rows, Direct),
+            (Objective::Speed { cap: 1 << 20 }, Inputs::Arena, Direct),
+            (Objective::Memory, Inputs::Borrowed, Direct),
+        ] {
+            assert_eq!(Fastest.with(objective, inputs), left, "{objective:?}, {inputs:?}");
+            assert_eq!(Direct.with(objective, inputs), Direct);
+        }
+    }
 
     #[test]
     fn memory_is_given_in_bytes_and_their_multiples() {

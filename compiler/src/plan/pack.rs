@@ -4,6 +4,7 @@ mod dots;
 mod pairs;
 mod quads;
 mod taps;
+mod winograd;
 
 use super::request::Packed;
 use mobilec_targets::Layout;
@@ -48,6 +49,13 @@ pub fn pack(packed: &Packed, layout: Layout) -> Vec<u8> {
         (Packed::Matrix { values, .. } | Packed::Channels { values, .. }, Layout::RowMajor) => floats(values),
         (Packed::Matrix { values, k, n }, Layout::Panels { nr }) => floats(&panels(values, *k, *n, nr)),
         (Packed::Matrix { values, k, n }, Layout::PairedPanels) => floats(&paired_panels(values, *k, *n)),
+        (Packed::Matrix { values, k, n }, Layout::Winograd { side }) => {
+            let points = (side + 2) * (side + 2);
+            floats(&panels(&winograd::at_points(values, *k, *n, side), points * (k / 9), *n, 16))
+        }
+        (Packed::Channels { values, taps, n }, Layout::Winograd { .. }) => {
+            floats(&panels(values, *taps, *n, 16))
+        }
         (Packed::Channels { values, taps, n }, Layout::Panels { nr }) => {
             floats(&panels(values, *taps, *n, nr))
         }

@@ -1,9 +1,10 @@
 //! Which kernel: the cheapest of the target's table that takes the shape.
 
+use super::objective::Convolutions;
 use super::request::Request;
 use crate::error::Fault;
 use crate::tensor::DType;
-use mobilec_targets::{Element, Isa, Kernel, Target, kernels};
+use mobilec_targets::{Element, Isa, Kernel, Layout, Target, kernels};
 
 /// A kernel, and why it and no other.
 #[derive(Clone, Debug)]
@@ -21,11 +22,18 @@ pub struct Choice {
 /// # Errors
 ///
 /// No kernel of the family takes the request.
-pub fn select(request: &Request, isa: Isa, target: &Target) -> Result<Choice, Fault> {
+pub fn select(
+    request: &Request,
+    isa: Isa,
+    target: &Target,
+    convolutions: Convolutions,
+) -> Result<Choice, Fault> {
     let mut best: Option<(&'static Kernel, f64)> = None;
     let mut losers = Vec::new();
     for kernel in kernels::candidates(isa, request.family, element(request.dtype)) {
-        if let Some(reason) = (kernel.refuses)(&request.shape) {
+        if let Some(reason) =
+            (kernel.refuses)(&request.shape).or_else(|| excluded(kernel, target, convolutions))
+        {
             losers.push((kernel, Err(reason)));
             continue;
         }
@@ -42,6 +50,17 @@ pub fn select(request: &Request, isa: Isa, target: &Target) -> Result<Choice, Fa
     match best {
         Some((kernel, cycles)) => Ok(Choice { kernel, cycles, losers }),
         None => Err(none(request, isa, &losers)),
+    }
+}
+
+/// Why a kernel is not considered, whatever the shape.
+fn excluded(kernel: &Kernel, target: &Target, convolutions: Convolutions) -> Option<&'static str> {
+    match (kernel.layout, convolutions) {
+        _ if kernel.stack_bytes() > target.stack_bytes => Some("too much on the stack for this target"),
+        (Layout::Winograd { .. }, Convolutions::Direct) => {
+            Some("not where memory is limited, rows arrive one by one, or without winograd")
+        }
+        _ => None,
     }
 }
 

@@ -140,14 +140,27 @@ impl Bench {
 
     fn others(&mut self, cpu: Avx2) {
         let epilogue = Epilogue { activation: RELU6, residual: None, after: Activation::Identity };
-        for (size, c, n, stride) in [
-            (224, 3, 32, 2),
-            (224, 3, 16, 2),
-            (96, 1, 8, 2),
-            (14, 64, 64, 1),
-            (112, 32, 32, 2),
-            (56, 32, 128, 2),
+        for (size, c, n, stride, groups) in [
+            (224, 3, 32, 2, 1),
+            (224, 3, 16, 2, 1),
+            (96, 1, 8, 2, 1),
+            (14, 64, 64, 1, 1),
+            (112, 32, 32, 2, 1),
+            (56, 32, 128, 2, 1),
+            (56, 16, 64, 1, 1),
+            (56, 32, 128, 1, 1),
+            (14, 128, 128, 1, 1),
+            (7, 64, 64, 1, 1),
+            (7, 160, 160, 1, 1),
+            (28, 96, 384, 1, 1),
+            (28, 48, 192, 1, 1),
+            (28, 64, 256, 1, 1),
+            (56, 48, 192, 1, 3),
+            (28, 64, 256, 1, 4),
+            (28, 96, 384, 1, 3),
+            (28, 256, 256, 2, 4),
         ] {
+            let depth = 9 * c / groups;
             let out = size / stride;
             let step = Conv2d {
                 input: map(INPUT, [size, size, c]),
@@ -156,37 +169,83 @@ impl Bench {
                 stride: [stride; 2],
                 dilation: [1; 2],
                 pad: [1; 2],
-                groups: 1,
+                groups,
                 weights: 0,
                 bias: BIAS,
                 epilogue,
             };
             self.run_all(
-                &format!("dense 3×3 s{stride} {size}×{size} {c} → {n}"),
-                out * out * 9 * c * n,
+                &format!("dense 3×3 s{stride} g{groups} {size}×{size} {c} → {n}"),
+                out * out * depth * n,
                 cpu,
                 |memory| {
-                    if 9 * c <= 512 {
+                    if depth <= 512 {
                         avx2::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
                         avx2::conv2d_f32_6x16(cpu, memory, &step, 0..out);
                     }
                 },
                 Some(|cpu, memory: &mut Memory<'_>| {
-                    if 9 * c <= 512 {
+                    if depth <= 512 {
                         avx512::conv2d_f32_stem(cpu, memory, &step, 0..out);
                     } else {
                         avx512::conv2d_f32_12x32(cpu, memory, &step, 0..out);
                     }
                 }),
                 |memory| {
-                    if 9 * c <= 512 {
+                    if depth <= 512 {
                         portable::conv2d_f32_stem(memory, &step, 0..out);
                     } else {
                         portable::conv2d_f32_4x8(memory, &step, 0..out);
                     }
                 },
             );
+        }
+        for (size, c, n, groups) in [
+            (56, 16, 64, 1),
+            (56, 32, 128, 1),
+            (28, 48, 192, 1),
+            (28, 64, 256, 1),
+            (56, 48, 192, 3),
+            (28, 64, 256, 4),
+            (28, 96, 384, 3),
+            (28, 96, 384, 1),
+            (14, 64, 64, 1),
+            (14, 128, 128, 1),
+            (7, 64, 64, 1),
+            (7, 160, 160, 1),
+        ] {
+            let step = Conv2d {
+                input: map(INPUT, [size, size, c]),
+                output: map(OUTPUT, [size, size, n]),
+                kernel: [3; 2],
+                stride: [1; 2],
+                dilation: [1; 2],
+                pad: [1; 2],
+                groups,
+                weights: 0,
+                bias: BIAS,
+                epilogue,
+            };
+            for side in [4, 2] {
+                self.run_all(
+                    &format!("F({side}×{side}) g{groups} {size}×{size} {c} → {n}"),
+                    size * size * 9 * c / groups * n,
+                    cpu,
+                    |memory| match side {
+                        4 => avx2::conv2d_f32_winograd4(cpu, memory, &step, 0..size),
+                        _ => avx2::conv2d_f32_winograd2(cpu, memory, &step, 0..size),
+                    },
+                    Some(|cpu, memory: &mut Memory<'_>| match side {
+                        4 => avx512::conv2d_f32_winograd4(cpu, memory, &step, 0..size),
+                        _ => avx512::conv2d_f32_winograd2(cpu, memory, &step, 0..size),
+                    }),
+                    |memory| match side {
+                        4 => portable::conv2d_f32_winograd4(memory, &step, 0..size),
+                        _ => portable::conv2d_f32_winograd2(memory, &step, 0..size),
+                    },
+                );
+            }
         }
         let step = PlanarConv2d {
             input: Place::Arena(INPUT),

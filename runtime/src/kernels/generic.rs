@@ -26,3 +26,4 @@ pub mod softmax;
 pub mod split;
 pub mod stem;
 pub mod window;
+pub mod winograd;

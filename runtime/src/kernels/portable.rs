@@ -43,8 +43,8 @@ pub use copy::{copy_b1, copy_b4, copy_b8};
 pub use dequantize::dequantize;
 pub use fast::{
     activate_f32, channel_affine_f32, channel_scale_f32, combine_f32, conv2d_f32_4x8, conv2d_f32_grouped,
-    conv2d_f32_planar, conv2d_f32_stem, dwconv2d_f32_9p8c, dwconv2d_f32_25p8c, dwconv2d_f32_49p8c,
-    dwconv2d_f32_generic, gemm_f32_4x8, global_pool_f32, pool2d_f32,
+    conv2d_f32_planar, conv2d_f32_stem, conv2d_f32_winograd2, conv2d_f32_winograd4, dwconv2d_f32_9p8c,
+    dwconv2d_f32_25p8c, dwconv2d_f32_49p8c, dwconv2d_f32_generic, gemm_f32_4x8, global_pool_f32, pool2d_f32,
 };
 pub use fill::{fill_b1, fill_b4, fill_b8};
 pub use gather::{gather_b1, gather_b4, gather_b8};

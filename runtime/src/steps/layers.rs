@@ -40,7 +40,8 @@ impl Prefetch {
     }
 }
 
-/// Convolution, dense or in groups: weights are a matrix `[kh·kw·(c/groups)] × n`, packed.
+/// Convolution, dense or in groups: weights are a matrix `[kh·kw·(c/groups)] × n`, packed, or for kernels by Winograd's
+/// method what becomes of it at their points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// `[h, w, c]`
@@ -57,7 +58,7 @@ pub struct Conv2d {
     pub pad: [usize; 2],
     /// Groups; output channel `o` reads input channels of group `o / (n / groups)`.
     pub groups: usize,
-    /// Offset of the packed matrix; row index `(ky·kw + kx)·(c/groups) + ci`.
+    /// Offset of the packed matrix; row index `(ky·kw + kx)·(c/groups) + ci`, or `point·(c/groups) + ci`.
     pub weights: usize,
     /// Offset of `n` values.
     pub bias: usize,

@@ -1,7 +1,8 @@
 //! Pointwise, dense, grouped and depthwise convolution.
 
-use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, windows};
+use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, threes, windows};
 use crate::scene::{Layout, Operand, Scene, Weights, compare, numbers, same};
+use crate::winograd::{Tolerance, packed};
 use crate::{Kernel, kernels};
 use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, PlanarConv2d, Pointwise};
 use proptest::prelude::*;
@@ -42,7 +43,7 @@ fn settings() -> impl Strategy<Value = Setting> {
 }
 
 /// Weights `[k, n]` in panels of `width` columns.
-fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
+pub fn panels(weights: &[f32], n: usize, width: usize) -> Vec<f32> {
     let mut packed = Vec::new();
     for first in (0..n).step_by(width) {
         for row in weights.chunks(n) {
@@ -74,6 +75,8 @@ struct Case<'a> {
     reads: &'a dyn Fn(usize, usize) -> Vec<(usize, usize)>,
     /// Whether the kernels read planes, all of which are there.
     planes: bool,
+    /// How far sums may be off that are not plain ones.
+    tolerance: Option<Tolerance<'a>>,
 }
 
 impl Case<'_> {
@@ -117,6 +120,7 @@ impl Case<'_> {
     fn expected(&self, values: &[f32], residual: &[f32]) -> Vec<(f64, f64)> {
         let [oh, ow] = self.window.output;
         let mut expected = Vec::new();
+        let tolerance = self.tolerance.as_ref().map(|tolerance| tolerance.all(values));
         for y in 0..oh {
             for x in 0..ow {
                 let taps = self.window.taps(y, x);
@@ -127,7 +131,9 @@ impl Case<'_> {
                             sum.add(values[position * self.window.input[2] + channel], self.weights[weight]);
                         }
                     }
-                    let value = activated(self.setting.activation, sum.finish());
+                    let (sum, of_sum) = sum.finish();
+                    let tolerance = tolerance.as_ref().map_or(of_sum, |tolerance| tolerance[expected.len()]);
+                    let value = activated(self.setting.activation, (sum, tolerance));
                     expected.push(match self.setting.residual {
                         Residual::None => value,
                         Residual::Own | Residual::Output => {
@@ -155,7 +161,16 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     };
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |_, o| (0..k).map(|c| (c, c * n + o)).collect();
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
     // Asking for weights changes nothing.
@@ -188,7 +203,16 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let read = |c| (o / group * depth + c, (tap * depth + c) * n + o);
         (0..depth).map(read).collect()
     };
-    let mut case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let mut case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let pad = [pad[0], pad[1]];
     let mut grouped = Weights::default();
     let at = [grouped.push(&weights), grouped.push(&bias)];
@@ -196,7 +220,7 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         let [weights, bias] = at;
         Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
     });
-    if groups == 1 {
+    if groups == 1 || group.is_multiple_of(16) {
         let mut dense = Weights::default();
         let at = [dense.push(&panels(&weights, n, 16)), dense.push(&panels(&bias, n, 16))];
         let conv = |input, output, epilogue| {
@@ -206,6 +230,8 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
         case.check(&kernels!(conv2d_f32_4x8, conv2d_f32_6x16, conv2d_f32_12x32), dense.clone(), conv);
         if k <= 256 {
             case.check(&kernels!(conv2d_f32_stem, conv2d_f32_stem), dense.clone(), conv);
+        }
+        if k <= 256 && groups == 1 {
             case.planes = true;
             let size = [input[2], input[0], input[1]];
             case.check(&kernels!(conv2d_f32_planar, conv2d_f32_planar), dense, |input, output, epilogue| {
@@ -213,6 +239,39 @@ fn check_conv2d(window: Window, groups: usize, group: usize, setting: Setting) {
                 PlanarConv2d { input, size, output, kernel, stride, dilation, pad, weights, bias, epilogue }
             });
         }
+    }
+}
+
+fn check_winograd(window: Window, groups: usize, group: usize, setting: Setting) {
+    let Window { input, output, kernel, stride, dilation, pad, .. } = window;
+    let (depth, n) = (input[2] / groups, group * groups);
+    let (weights, bias) = (numbers(setting.seed + 2, 9 * depth * n), numbers(setting.seed + 3, n));
+    let reads = |tap, o| (0..depth).map(|c| (o / group * depth + c, (tap * depth + c) * n + o)).collect();
+    let band = setting.band.min(output[0]);
+    for side in [2, 4] {
+        let tolerance =
+            Tolerance { side, window, band, depth, n: [group, n], weights: &weights, bias: &bias };
+        let tolerance = Some(tolerance);
+        let case = Case {
+            window,
+            n,
+            setting,
+            weights: &weights,
+            bias: &bias,
+            reads: &reads,
+            planes: false,
+            tolerance,
+        };
+        let mut blob = Weights::default();
+        let at = [blob.push(&packed(side, &weights, depth, n)), blob.push(&panels(&bias, n, 16))];
+        let kernels = match side {
+            2 => kernels!(conv2d_f32_winograd2, conv2d_f32_winograd2),
+            _ => kernels!(conv2d_f32_winograd4, conv2d_f32_winograd4),
+        };
+        case.check(&kernels, blob, |input, output, epilogue| {
+            let ([weights, bias], pad) = (at, [pad[0], pad[1]]);
+            Conv2d { input, output, kernel, stride, dilation, pad, groups, weights, bias, epilogue }
+        });
     }
 }
 
@@ -227,7 +286,16 @@ fn check_depthwise(
     let k = kernel[0] * kernel[1];
     let (weights, bias) = (numbers(setting.seed + 2, k * n), numbers(setting.seed + 3, n));
     let reads = |tap, o| vec![(o / multiplier, tap * n + o)];
-    let case = Case { window, n, setting, weights: &weights, bias: &bias, reads: &reads, planes: false };
+    let case = Case {
+        window,
+        n,
+        setting,
+        weights: &weights,
+        bias: &bias,
+        reads: &reads,
+        planes: false,
+        tolerance: None,
+    };
     let pad = [pad[0], pad[1]];
     for &(width, kernel_of_width) in kernels {
         let mut blob = Weights::default();
@@ -304,6 +372,40 @@ proptest! {
         setting in settings(),
     ) {
         check_conv2d(window, groups, group, setting);
+    }
+
+    #[test]
+    fn groups_that_fill_panels(
+        (groups, window) in (2..=3usize).prop_flat_map(|groups| {
+            (Just(groups), windows((1..=20usize).prop_map(move |depth| depth * groups)))
+        }),
+        panels in 1..=5usize,
+        setting in settings(),
+    ) {
+        check_conv2d(window, groups, 16 * panels, setting);
+    }
+
+    #[test]
+    fn winograd(window in threes(1..=40usize), n in 1..=40usize, setting in settings()) {
+        check_winograd(window, 1, n, setting);
+    }
+
+    #[test]
+    fn winograd_in_groups(
+        (groups, window) in (2..=3usize).prop_flat_map(|groups| {
+            (Just(groups), threes((1..=20usize).prop_map(move |depth| depth * groups)))
+        }),
+        panels in 1..=3usize,
+        setting in settings(),
+    ) {
+        check_winograd(window, groups, 16 * panels, setting);
+    }
+
+    #[test]
+    fn winograd_in_blocks_of_few_tiles(window in threes(200..=256usize), n in 1..=20usize, setting in settings()) {
+        let [h, w, c] = window.input;
+        prop_assume!(h * w * c * 8 <= 256 << 10);
+        check_winograd(window, 1, n, setting);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod pooling;
 mod products;
 mod reference;
 mod scene;
+mod winograd;
 
 use mobilec_runtime::Memory;
 use std::ops::Range;

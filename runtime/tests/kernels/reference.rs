@@ -106,6 +106,21 @@ pub fn squares(size: usize, channels: impl Strategy<Value = usize>) -> impl Stra
     )
 }
 
+/// 3×3 without stride and dilation, what Winograd's method takes.
+pub fn threes(channels: impl Strategy<Value = usize>) -> impl Strategy<Value = Window> {
+    let input = ([1..=13usize, 1..=17], channels);
+    (input, [0..=3usize, 0..=3, 0..=3, 0..=3]).prop_filter_map(
+        "the window is larger than the map",
+        |((map, c), pad)| {
+            let size =
+                |axis: usize| (map[axis] + pad[axis] + pad[axis + 2]).checked_sub(2).filter(|&size| size > 0);
+            let output = [size(0)?, size(1)?];
+            let input = [map[0], map[1], c];
+            Some(Window { input, output, kernel: [3; 2], stride: [1; 2], dilation: [1; 2], pad })
+        },
+    )
+}
+
 /// All activations, with numbers as they occur.
 pub fn activations() -> impl Strategy<Value = Activation> {
     prop::sample::select(vec![

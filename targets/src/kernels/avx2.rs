@@ -1,9 +1,11 @@
 //! Kernels for AVX2 and FMA.
 
 use super::Kernel;
-use super::Layout::{self, Pairs, Panels, RowMajor};
+use super::Layout::{self, Pairs, Panels, RowMajor, Winograd};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
+use super::portable::{
+    grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels, winograd,
+};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -16,9 +18,11 @@ use crate::{Isa, Shape, Target};
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx2::gemm_f32_6x16",        Pointwise,     [6, 16], Panels { nr: 16 }, any,          |s, _| cost::gemm(Unit::AVX2, [6, 16], s)),
-    row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, one_group,    |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
+    row("x86_64::avx2::conv2d_f32_6x16",      Conv2d,        [6, 16], Panels { nr: 16 }, whole_panels, |s, _| cost::conv2d(Unit::AVX2, [6, 16], s)),
     row("x86_64::avx2::conv2d_f32_stem",      Conv2d,        [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
     row("x86_64::avx2::conv2d_f32_planar",    PlanarConv2d,  [6, 16], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX2, s)),
+    row("x86_64::avx2::conv2d_f32_winograd4", Conv2d,     [6, 16], Winograd { side: 4 }, winograd, |s, t| cost::winograd(Unit::AVX2, [6, 16], 4, s, t)),
+    row("x86_64::avx2::conv2d_f32_winograd2", Conv2d,     [6, 16], Winograd { side: 2 }, winograd, |s, t| cost::winograd(Unit::AVX2, [6, 16], 2, s, t)),
     row("x86_64::avx2::conv2d_f32_grouped",   Conv2d,        [1, 8],  RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_9p8c",    Depthwise,     [7, 8],  Panels { nr: 8 },  square_3,     |s, _| cost::square(Unit::AVX2, s)),
     row("x86_64::avx2::dwconv2d_f32_25p8c",   Depthwise,     [7, 8],  Panels { nr: 8 },  square_5,     |s, _| cost::square(Unit::AVX2, s)),
@@ -113,5 +117,16 @@ mod tests {
         let deep = Shape { k: 9 * 64, ..picture };
         check(Conv2d, deep, "x86_64::avx2::conv2d_f32_6x16");
         check(Conv2d, Shape { groups: 4, ..picture }, "x86_64::avx2::conv2d_f32_grouped");
+        let expand = Shape { kernel: [3, 3], width: 56, ..Shape::new(56 * 56, 128, 9 * 32) };
+        check(Conv2d, expand, "x86_64::avx2::conv2d_f32_winograd4");
+        check(Conv2d, Shape { groups: 2, k: 9 * 16, ..expand }, "x86_64::avx2::conv2d_f32_winograd4");
+        check(Conv2d, Shape { m: 4 * 56, ..expand }, "x86_64::avx2::conv2d_f32_winograd4");
+        check(Conv2d, Shape { m: 56, ..expand }, "x86_64::avx2::conv2d_f32_stem");
+        check(Conv2d, Shape { stride: [1, 2], ..expand }, "x86_64::avx2::conv2d_f32_stem");
+        let small = Shape { kernel: [3, 3], width: 7, ..Shape::new(49, 160, 9 * 160) };
+        check(Conv2d, small, "x86_64::avx2::conv2d_f32_winograd2");
+        let groups = Shape { groups: 4, n: 256, ..picture };
+        check(Conv2d, Shape { k: 9 * 16, ..groups }, "x86_64::avx2::conv2d_f32_stem");
+        check(Conv2d, Shape { k: 9 * 64, ..groups }, "x86_64::avx2::conv2d_f32_6x16");
     }
 }

@@ -1,9 +1,11 @@
 //! Kernels for AVX-512.
 
 use super::Kernel;
-use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps};
+use super::Layout::{self, Dots, PairedPanels, Pairs, Panels, RowMajor, Taps, Winograd};
 use super::cost::{self, Unit};
-use super::portable::{grouped_only, one_group, square_3, square_5, square_7, stem, undilated};
+use super::portable::{
+    grouped_only, one_group, square_3, square_5, square_7, stem, undilated, whole_panels, winograd,
+};
 use crate::Element::{F32, I8, U8};
 use crate::Family::{self, *};
 use crate::{Isa, Shape, Target};
@@ -17,9 +19,11 @@ use crate::{Isa, Shape, Target};
 pub const KERNELS: &[Kernel] = &[
     row("x86_64::avx512::gemm_f32_14x32",       Pointwise,     [14, 32], Panels { nr: 16 }, any,         |s, _| cost::gemm(Unit::AVX512, [14, 32], s)),
     row("x86_64::avx512::gemm_f32_14x32_pairs", Pointwise,     [14, 32], PairedPanels,      half_left,   |s, _| cost::gemm_with_pairs(Unit::AVX512, [14, 32], s)),
-    row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, one_group,   |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
+    row("x86_64::avx512::conv2d_f32_12x32",     Conv2d,        [12, 32], Panels { nr: 16 }, whole_panels, |s, _| cost::conv2d(Unit::AVX512, [12, 32], s)),
     row("x86_64::avx512::conv2d_f32_stem",      Conv2d,        [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
     row("x86_64::avx512::conv2d_f32_planar",    PlanarConv2d,  [6, 32], Panels { nr: 16 }, stem,         |s, _| cost::stem(Unit::AVX512, s)),
+    row("x86_64::avx512::conv2d_f32_winograd4", Conv2d,     [14, 32], Winograd { side: 4 }, winograd, |s, t| cost::winograd(Unit::AVX512, [14, 32], 4, s, t)),
+    row("x86_64::avx512::conv2d_f32_winograd2", Conv2d,     [14, 32], Winograd { side: 2 }, winograd, |s, t| cost::winograd(Unit::AVX512, [14, 32], 2, s, t)),
     row("x86_64::avx512::conv2d_f32_grouped",   Conv2d,        [1, 16], RowMajor,          grouped_only, |s, _| cost::by_vector(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_9p16c",    Depthwise,     [7, 16], Panels { nr: 16 },  square_3,     |s, _| cost::square(Unit::AVX512, s)),
     row("x86_64::avx512::dwconv2d_f32_25p16c",   Depthwise,     [7, 16], Panels { nr: 16 },  square_5,     |s, _| cost::square(Unit::AVX512, s)),
@@ -122,6 +126,28 @@ mod tests {
         let own = KERNELS.iter().filter(|kernel| ![Taps, PairedPanels].contains(&kernel.layout));
         let same = |(a, b): (&Kernel, &Kernel)| a.family == b.family;
         assert!(own.clone().count() == avx2::KERNELS.len() && own.zip(avx2::KERNELS).all(same));
+    }
+
+    #[test]
+    fn points_are_taken_where_their_weights_are_read_fast_enough() {
+        let target = crate::X86_64_AVX512;
+        let chosen = |size: usize, n: usize, c: usize, rows: usize| {
+            let shape = Shape { kernel: [3, 3], width: size, ..Shape::new(size * rows, n, 9 * c) };
+            let takes = KERNELS.iter().filter(|k| k.family == Conv2d && (k.refuses)(&shape).is_none());
+            takes.min_by(|a, b| (a.cycles)(&shape, &target).total_cmp(&(b.cycles)(&shape, &target)))
+        };
+        // As measured on a Granite Rapids core, except that weights of 7×7, 160 → 160 do not stay in the level 2 cache.
+        for (size, n, c, rows, layout) in [
+            (56, 128, 32, 56, Winograd { side: 4 }),
+            (28, 384, 96, 28, Winograd { side: 4 }),
+            (14, 64, 64, 14, Winograd { side: 4 }),
+            (14, 128, 128, 14, Winograd { side: 2 }),
+            (7, 160, 160, 7, Panels { nr: 16 }),
+            (56, 128, 32, 1, Panels { nr: 16 }),
+        ] {
+            let chosen = chosen(size, n, c, rows).map(|kernel| kernel.layout);
+            assert_eq!(chosen, Some(layout), "{rows} rows of {size}, {c} → {n}");
+        }
     }
 
     #[test]

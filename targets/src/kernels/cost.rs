@@ -81,24 +81,86 @@ pub fn gemm_with_pairs(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
 }
 
 /// A dense convolution: a matrix product, and pointers to set up for each row of taps of a tile, at the
-/// borders for each tap; a loop over each row of taps ends in a branch that is not foreseen.
+/// borders, and where channels of other groups lie between them, for each tap; a loop over each row of taps ends in a
+/// branch that is not foreseen.
 pub fn conv2d(unit: Unit, tile: [usize; 2], shape: &Shape) -> f64 {
-    let count = shape.m.div_ceil(tile[0]) * shape.n.div_ceil(tile[1]);
-    gemm(unit, tile, shape) + count as f64 * (shape.kernel[0] * tile[0]) as f64 * 16.0
+    let [rows, columns] = shape.kernel;
+    by_group(shape, |group| {
+        let count = group.m.div_ceil(tile[0]) * group.n.div_ceil(tile[1]);
+        let runs = if shape.groups == 1 { rows } else { rows * columns };
+        gemm(unit, tile, group) + count as f64 * (runs * tile[0]) as f64 * 16.0
+    })
+}
+
+/// So much for each group.
+fn by_group(shape: &Shape, cost: impl Fn(&Shape) -> f64) -> f64 {
+    let groups = shape.groups.max(1);
+    groups as f64 * cost(&Shape { n: shape.n / groups, ..*shape })
 }
 
 /// A convolution that finds the elements of its sums through a table of pointers, made for each row of outputs
 /// and for each column at a border.
 pub fn stem(unit: Unit, shape: &Shape) -> f64 {
-    let vectors = shape.n.div_ceil(unit.lanes);
     let pair = tiles(shape.m, 6, |height| {
         let sums = 2 * height;
         shape.k as f64 * unit.step(sums, sums, height + 4) + unit.finish(sums)
     });
     let rows = shape.m.div_ceil(shape.width.max(1));
     let tables = 2 * 3 * rows * shape.k;
-    vectors.div_ceil(2) as f64 * pair + tables as f64
+    let products = by_group(shape, |group| group.n.div_ceil(unit.lanes).div_ceil(2) as f64 * pair);
+    products + tables as f64
 }
+
+/// A 3×3 convolution by F(side×side, 3×3) in tiles of `tile` tiles × columns: a product at each point, or the reading of
+/// its matrix, which is many times as large as the one of taps, whichever takes longer; and the transforms.
+///
+/// Measured on a Granite Rapids core (`cargo bench -p mobilec-runtime --bench kernels -- 'F('`): with AVX2, 180 cycles for
+/// a vector of inputs to 36 points and 110 for a vector of sums to 16 outputs, 64 and 38 for 16 points and 4 outputs, and
+/// what is found once for a tile; of matrices beyond the level 2 cache, 8 bytes a cycle (7×7, 160 → 160).
+pub fn winograd(unit: Unit, tile: [usize; 2], side: usize, shape: &Shape, target: &Target) -> f64 {
+    let points = (side + 2) * (side + 2);
+    let rows = shape.m.div_ceil(shape.width.max(1));
+    let total = rows.div_ceil(side) * shape.width.div_ceil(side);
+    let depth = (shape.k / 9).max(1);
+    // As many tiles as the kernel's buffer has place for, in whole products.
+    let most = ((WINOGRAD_POINTS / points).saturating_sub(16) / depth).max(1);
+    let most = if most > tile[0] { most - most % tile[0] } else { most };
+    by_group(shape, |group| {
+        let vectors = group.n.div_ceil(unit.lanes);
+        let column = |width: usize| {
+            tiles(total, most.min(tile[0]), |height| {
+                let sums = height * width;
+                depth as f64 * unit.step(sums, sums, height + width) + unit.finish(sums)
+            })
+        };
+        let width = (tile[1] / unit.lanes).max(1);
+        let rest = if vectors % width > 0 { column(vectors % width) } else { 0.0 };
+        let products = points as f64 * ((vectors / width) as f64 * column(width) + rest);
+
+        let bytes = 4 * points * depth * group.n;
+        let again = if bytes <= target.l2_bytes { CYCLES_PER_L2_BYTE } else { CYCLES_PER_L3_BYTE };
+        let (blocks, passes) = (total.div_ceil(most), total.div_ceil(most.min(tile[0])));
+        let reading = CYCLES_PER_L3_BYTE
+            + blocks.saturating_sub(1) as f64 * again
+            + passes.saturating_sub(blocks) as f64 * CYCLES_PER_L2_BYTE;
+        // The rates are those of a core with two units: what reading costs counts in multiply-adds.
+        let reading = bytes as f64 * reading * 2.0 / unit.fma;
+
+        let [forward, inverse] = if side == 4 { [144.0, 152.0] } else { [32.0, 36.0] };
+        let outputs = (side * side) as f64;
+        let forward = forward / unit.fma + 3.0 * points as f64;
+        let inverse = inverse / unit.fma + points as f64 + outputs / unit.loads;
+        let inputs = depth.div_ceil(unit.lanes) as f64 * forward + 4.0 * points as f64;
+        products.max(reading) + total as f64 * (inputs + vectors as f64 * inverse)
+    })
+}
+
+/// Elements of the buffer of points of [`winograd`]'s kernels.
+const WINOGRAD_POINTS: usize = 36 * (14 * 96 + 16);
+/// Cycles to read a byte of a matrix from the level 2 cache.
+const CYCLES_PER_L2_BYTE: f64 = 0.03;
+/// From the level 3 cache.
+const CYCLES_PER_L3_BYTE: f64 = 0.12;
 
 /// A depthwise convolution by a square kernel in blocks of up to seven outputs of a row, four at a stride of 2.
 pub fn square(unit: Unit, shape: &Shape) -> f64 {

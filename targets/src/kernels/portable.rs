@@ -1,6 +1,6 @@
 //! Kernels in plain Rust.
 
-use super::Layout::{Panels, RowMajor};
+use super::Layout::{Panels, RowMajor, Winograd};
 use super::cost::{self, Unit};
 use super::{Kernel, Layout, Shape};
 use crate::Element::{self, Bool, F32, I8, I32, I64, U8};
@@ -12,9 +12,11 @@ use crate::{Isa, Target};
 pub const KERNELS: &[Kernel] = &[
     plain("portable::conv_transpose2d_f32", ConvTranspose2d, F32, scalar_macs),
     fast("portable::gemm_f32_4x8",         Pointwise,     [4, 8], Panels { nr: 16 }, any,          gemm_4x8),
-    fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, one_group,    conv2d_4x8),
+    fast("portable::conv2d_f32_4x8",       Conv2d,        [4, 8], Panels { nr: 16 }, whole_panels, conv2d_4x8),
     fast("portable::conv2d_f32_stem",      Conv2d,        [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
     fast("portable::conv2d_f32_planar",    PlanarConv2d,  [6, 8], Panels { nr: 16 }, stem,        |s, t| cost::stem(Unit::portable(t), s)),
+    fast("portable::conv2d_f32_winograd4", Conv2d,       [4, 8], Winograd { side: 4 }, winograd,  |s, t| cost::winograd(Unit::portable(t), [4, 8], 4, s, t)),
+    fast("portable::conv2d_f32_winograd2", Conv2d,       [4, 8], Winograd { side: 2 }, winograd,  |s, t| cost::winograd(Unit::portable(t), [4, 8], 2, s, t)),
     fast("portable::conv2d_f32_grouped",   Conv2d,        [1, 4], RowMajor,          grouped_only, by_vector),
     fast("portable::dwconv2d_f32_9p8c",    Depthwise,     [7, 8], Panels { nr: 8 },  square_3,     square),
     fast("portable::dwconv2d_f32_25p8c",   Depthwise,     [7, 8], Panels { nr: 8 },  square_5,     square),
@@ -113,12 +115,25 @@ pub fn one_group(shape: &Shape) -> Option<&'static str> {
     (shape.groups != 1).then_some("only one group")
 }
 
-/// What a convolution that finds its elements through a table takes.
-pub fn stem(shape: &Shape) -> Option<&'static str> {
-    (shape.groups != 1 || shape.k > 512).then_some("only one group, at most 512 elements a sum")
+/// What a convolution by panels of 16 columns takes: none may be of two groups.
+pub fn whole_panels(shape: &Shape) -> Option<&'static str> {
+    let whole = shape.groups == 1 || shape.n.is_multiple_of(16 * shape.groups);
+    (!whole).then_some("only groups of multiples of 16 channels")
 }
 
-/// What a convolution in groups is for.
+/// What a convolution that finds its elements through a table takes.
+pub fn stem(shape: &Shape) -> Option<&'static str> {
+    whole_panels(shape).or((shape.k > 512).then_some("at most 512 elements a sum"))
+}
+
+/// What Winograd's method takes.
+pub fn winograd(shape: &Shape) -> Option<&'static str> {
+    let square = shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1];
+    let refusal = whole_panels(shape).or((!square).then_some("only 3×3, no stride, no dilation"));
+    refusal.or((shape.k > 9 * 256).then_some("at most 256 input channels of a group"))
+}
+
+/// What a convolution in groups of any size is for.
 pub fn grouped_only(shape: &Shape) -> Option<&'static str> {
     (shape.groups == 1).then_some("only several groups")
 }

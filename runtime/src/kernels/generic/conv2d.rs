@@ -6,7 +6,7 @@
 
 use super::epilogue::Finish;
 use super::gemm::{Ahead, Panels, accumulate};
-use super::grouped::axes;
+use super::grouped::{Groups, axes};
 use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
@@ -16,12 +16,12 @@ use crate::steps::{Conv2d, Map};
 use core::ops::Range;
 
 /// What taps outside the map read; longer runs are cut.
-static ZEROS: [f32; 256] = [0.0; 256];
+pub static ZEROS: [f32; 256] = [0.0; 256];
 
 /// Bytes of input that are passed over panel after panel: half of the smallest level 2 cache.
 const BLOCK_BYTES: usize = 128 << 10;
 
-/// See [`Conv2d`]; one group. Tiles are at most `MR` positions.
+/// See [`Conv2d`]; panels of `NR` columns, none of them of two groups. Tiles are at most `MR` positions.
 #[inline(always)]
 pub fn run<V: Vector, const NR: usize, const MR: usize>(
     isa: V::Isa,
@@ -30,12 +30,11 @@ pub fn run<V: Vector, const NR: usize, const MR: usize>(
     rows: Range<usize>,
 ) -> Option<()> {
     let [kh, kw] = step.kernel;
-    let k = kh.checked_mul(kw)?.checked_mul(step.input.channels)?;
-    if step.groups != 1 {
-        return None;
-    }
+    let groups = Groups::new::<NR>(step)?;
+    let k = kh.checked_mul(kw)?.checked_mul(groups.depth)?;
     let band = Band {
         step,
+        groups,
         axes: axes(step)?,
         input: Source::new(memory, &step.input)?,
         output: Sink::new(memory, &step.output, &rows)?,
@@ -49,13 +48,13 @@ pub fn run<V: Vector, const NR: usize, const MR: usize>(
     let mut first = positions.start;
     while first < positions.end {
         let count = block.min(positions.end - first);
-        let n = step.output.channels;
-        for column in (0..n).step_by(2 * V::LANES) {
-            if n - column > V::LANES {
-                band.stripe::<V, NR, MR, 2>(isa, first..first + count, column);
+        let mut column = 0;
+        while column < step.output.channels {
+            column += if groups.left(column) > V::LANES {
+                band.stripe::<V, NR, MR, 2>(isa, first..first + count, column)
             } else {
-                band.stripe::<V, NR, MR, 1>(isa, first..first + count, column);
-            }
+                band.stripe::<V, NR, MR, 1>(isa, first..first + count, column)
+            };
         }
         first += count;
     }
@@ -88,6 +87,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
 
 struct Band<'m> {
     step: &'m Conv2d,
+    groups: Groups,
     axes: [Axis; 2],
     input: Source<'m>,
     output: Sink<'m>,
@@ -103,14 +103,14 @@ struct Corner {
 }
 
 impl Band<'_> {
-    /// `W` vectors of columns of those positions, in tiles of nearly equal heights up to `MR`.
+    /// `W` vectors of columns of those positions, in tiles of nearly equal heights up to `MR`. Answers how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
         isa: V::Isa,
         positions: Range<usize>,
         column: usize,
-    ) {
+    ) -> usize {
         let mut first = positions.start;
         for (height, count) in split(positions.len(), MR) {
             if count == 0 {
@@ -119,6 +119,7 @@ impl Band<'_> {
             of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, first, count, column));
             first += height * count;
         }
+        W * V::LANES
     }
 
     #[inline(always)]
@@ -188,7 +189,7 @@ impl Band<'_> {
         column: usize,
     ) -> [[V; W]; M] {
         let [kh, kw] = self.step.kernel;
-        let c = self.step.input.channels;
+        let (c, channel) = (self.groups.depth, self.groups.first(column));
         // SAFETY: the caller vouches for the columns; the depth of the matrix is kh · kw · c.
         unsafe {
             let mut sums = self.panels.bias::<V, M, W>(isa, column);
@@ -198,7 +199,7 @@ impl Band<'_> {
                 for kx in (0..kw).step_by(span) {
                     for at in (0..span * c).step_by(ZEROS.len()) {
                         let len = ZEROS.len().min(span * c - at);
-                        let a = self.taps(corners, ky, kx, at);
+                        let a = self.taps(corners, ky, kx, channel + at);
                         accumulate::<V, NR, M, W>(isa, &mut sums, a, b, len, Ahead::nothing(b[0]));
                         for w in 0..W {
                             b[w] = b[w].add(len * NR);
@@ -210,11 +211,12 @@ impl Band<'_> {
         }
     }
 
-    /// Whether all columns of all windows lie in the map, one behind another.
+    /// Whether all columns of all windows lie in the map, one behind another without channels of other groups between
+    /// them.
     #[inline(always)]
     fn inside<const M: usize>(&self, corners: &[Corner; M]) -> bool {
         let (width, kw) = (self.step.input.width, self.step.kernel[1]);
-        let mut inside = self.step.dilation[1] == 1 && kw <= width;
+        let mut inside = self.step.groups == 1 && self.step.dilation[1] == 1 && kw <= width;
         for corner in corners {
             inside = inside && corner.x <= width - kw;
         }

@@ -208,7 +208,7 @@ pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: us
 ///
 /// As [`accumulate`].
 #[inline(always)]
-unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W: usize>(
+pub unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W: usize>(
     isa: V::Isa,
     sums: &mut [[V; W]; M],
     a: *const f32,

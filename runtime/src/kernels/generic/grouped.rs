@@ -1,4 +1,6 @@
-//! Convolution in groups: plain loops over the taps, vectors along a group's output channels.
+//! Convolution in groups of any size: plain loops over the taps, vectors along a group's output channels.
+//!
+//! Groups whose output channels fill panels are what the tiled kernels take ([`Groups`]).
 
 use super::epilogue::Finish;
 use super::window::Axis;
@@ -39,6 +41,38 @@ pub fn run<V: Vector>(isa: V::Isa, memory: &Memory<'_>, step: &Conv2d, rows: Ran
         }
     }
     Some(())
+}
+
+/// Groups of which each fills panels of its own.
+#[derive(Clone, Copy)]
+pub struct Groups {
+    /// Input channels of each.
+    pub depth: usize,
+    /// Output channels of each.
+    pub columns: usize,
+}
+
+impl Groups {
+    /// The groups of a convolution, unless a panel of `NR` columns were of two of them.
+    pub fn new<const NR: usize>(step: &Conv2d) -> Option<Self> {
+        let Conv2d { input, output, groups, .. } = step;
+        let divides = *groups > 0 && input.channels % groups == 0 && output.channels % groups == 0;
+        let (depth, columns) = (input.channels / groups.max(&1), output.channels / groups.max(&1));
+        (divides && columns > 0 && (*groups == 1 || columns.is_multiple_of(NR)))
+            .then_some(Self { depth, columns })
+    }
+
+    /// The first input channel that an output channel reads.
+    #[inline(always)]
+    pub const fn first(&self, column: usize) -> usize {
+        column / self.columns * self.depth
+    }
+
+    /// Output channels of a group from `column` on.
+    #[inline(always)]
+    pub const fn left(&self, column: usize) -> usize {
+        self.columns - column % self.columns
+    }
 }
 
 /// The axes of a convolution's window.

@@ -9,6 +9,7 @@
 
 use super::epilogue::{Finish, offsets, offsets_mut};
 use super::gemm::{Panels, Rows, load_row, row_of_sums};
+use super::grouped::Groups;
 use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
@@ -20,7 +21,7 @@ use core::ops::Range;
 /// Elements of a sum at most.
 const MOST: usize = 512;
 
-/// See [`Conv2d`]; one group, at most 512 elements a sum. Weights are in panels of `NR` columns.
+/// See [`Conv2d`]; at most 512 elements a sum. Weights are in panels of `NR` columns, none of them of two groups.
 #[inline(always)]
 pub fn interleaved<V: Vector, const NR: usize, const MR: usize>(
     isa: V::Isa,
@@ -28,15 +29,14 @@ pub fn interleaved<V: Vector, const NR: usize, const MR: usize>(
     step: &Conv2d,
     rows: Range<usize>,
 ) -> Option<()> {
-    if step.groups != 1 {
-        return None;
-    }
+    let groups = Groups::new::<NR>(step)?;
     let Map { height, width, channels, .. } = step.input;
     let source = Source::new(memory, &step.input)?;
-    let order = Order { size: [channels, height, width], distance: [channels, 1] };
+    let order = Order { size: [groups.depth, height, width], distance: [channels, 1] };
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
-    let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
+    let result = (&step.output, &step.epilogue);
+    let layer = Layer::new::<NR>(memory, order, groups, window, constants, result, &rows)?;
     layer.run::<V, NR, MR>(isa, rows, source.row(0), |y| source.row(y));
     Some(())
 }
@@ -55,14 +55,16 @@ pub fn planar<V: Vector, const NR: usize, const MR: usize>(
     let order = Order { size: step.size, distance: [1, plane] };
     let window = [step.kernel, step.stride, step.dilation, step.pad];
     let constants = [step.weights, step.bias];
-    let layer = Layer::new::<NR>(memory, order, window, constants, (&step.output, &step.epilogue), &rows)?;
+    let groups = Groups { depth: channels, columns: step.output.channels };
+    let result = (&step.output, &step.epilogue);
+    let layer = Layer::new::<NR>(memory, order, groups, window, constants, result, &rows)?;
     layer.run::<V, NR, MR>(isa, rows, input, |y| input.wrapping_add(y * width));
     Some(())
 }
 
 /// How the input lies.
 struct Order {
-    /// Channels, rows and columns.
+    /// Channels of a group, rows and columns.
     size: [usize; 3],
     /// Elements from one column, and from one channel, to the next.
     distance: [usize; 2],
@@ -73,8 +75,7 @@ struct Layer<'a> {
     /// Rows and columns of the window.
     taps: [usize; 2],
     axes: [Axis; 2],
-    /// Input channels.
-    channels: usize,
+    groups: Groups,
     /// Elements from one input column, and from one input channel, to the next.
     distance: [usize; 2],
     output: &'a Map,
@@ -107,13 +108,14 @@ impl<'m> Layer<'m> {
     fn new<const NR: usize>(
         memory: &'m Memory<'_>,
         Order { size: [channels, height, width], distance }: Order,
+        groups: Groups,
         [kernel, stride, dilation, pad]: [[usize; 2]; 4],
         [weights, bias]: [usize; 2],
         (output, epilogue): (&'m Map, &Epilogue),
         rows: &Range<usize>,
     ) -> Option<Self> {
         let depth = kernel[0].checked_mul(kernel[1])?.checked_mul(channels)?;
-        let elements = height.checked_mul(width)?.checked_mul(channels)?;
+        let elements = height.checked_mul(width)?.checked_mul(distance[0].max(channels))?;
         if depth > MOST || elements > i32::MAX as usize / 2 {
             return None;
         }
@@ -121,7 +123,7 @@ impl<'m> Layer<'m> {
         Some(Self {
             taps: kernel,
             axes: Axis::both(kernel, stride, dilation, pad, [height, width], to)?,
-            channels,
+            groups,
             distance,
             output,
             panels: Panels::new::<NR>(memory, weights, bias, depth, output.channels)?,
@@ -182,15 +184,15 @@ impl<'m> Layer<'m> {
         let [rows, columns] = self.axes;
         let [column, channel] = self.distance;
         let taps = rows.taps(y);
-        table.column = taps.len() * self.channels;
+        table.column = taps.len() * self.groups.depth;
         let mut elements = table.elements.iter_mut();
         for kx in 0..self.taps[1] {
             for ky in taps.clone() {
                 let line = (line(rows.position(y, ky)).addr() - table.base.addr()) / size_of::<f32>();
-                for c in 0..self.channels {
+                for c in 0..self.groups.depth {
                     let at = columns.position(0, kx).wrapping_mul(column).wrapping_add(c * channel);
                     if let Some(element) = elements.next() {
-                        let row = ((ky * self.taps[1] + kx) * self.channels + c) * NR;
+                        let row = ((ky * self.taps[1] + kx) * self.groups.depth + c) * NR;
                         // Less than 2³¹ elements from the base in either direction.
                         *element = Element { input: line.wrapping_add(at) as i32, row: row as u32 };
                     }
@@ -208,10 +210,9 @@ impl<'m> Layer<'m> {
         y: usize,
         x: Range<usize>,
     ) {
-        let n = self.output.channels;
         let mut channel = 0;
-        while channel < n {
-            let left = (n - channel).div_ceil(V::LANES);
+        while channel < self.output.channels {
+            let left = self.groups.left(channel).div_ceil(V::LANES);
             let width = match left {
                 8.. if x.len() == 1 && NR == 2 * V::LANES => {
                     self.stripe::<V, NR, 1, 8>(isa, table, y, x.clone(), channel)
@@ -287,6 +288,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
         let Self { layer, isa, table, tiles } = self;
         let n = layer.output.channels;
         let lanes = (n - tiles.channel).min(W * V::LANES);
+        let input = table.base.wrapping_add(layer.groups.first(tiles.channel) * layer.distance[1]);
         // From one output column to the next.
         let distance = layer.axes[1].first(1).wrapping_sub(layer.axes[1].first(0)) * layer.distance[0];
         let bounds = layer.finish.bounds().0;
@@ -299,7 +301,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
             unsafe {
                 let columns = layer.panels.columns::<V, NR, W>(tiles.channel);
                 let mut sums = layer.panels.bias::<V, M, W>(isa, tiles.channel);
-                let base = table.base.wrapping_add(x * distance);
+                let base = input.wrapping_add(x * distance);
                 if M == 1 {
                     let elements = table.elements.get_unchecked(elements.clone());
                     alone::<V, W>(isa, &mut sums[0], base, elements, columns);

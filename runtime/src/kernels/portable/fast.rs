@@ -3,7 +3,7 @@
 //! They are the generic algorithms over vectors of four numbers; weights are packed as
 //! for AVX2, so that a module with both variants holds them once.
 
-use super::super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use super::super::generic::{conv2d, depthwise, elementwise, gemm, grouped, pool, stem, winograd};
 use super::super::told;
 use super::super::vector::{Lanes, Portable};
 use crate::memory::Memory;
@@ -37,7 +37,13 @@ kernels! {
     /// As [`conv2d_f32_stem`], of planes.
     conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x4, 16, 6>;
 
-    /// Convolution in groups; weights row-major.
+    /// Dense 3×3 convolution by F(4×4, 3×3); weights at 36 points in panels of 16 columns.
+    conv2d_f32_winograd4: Conv2d = winograd::run::<F32x4, 16, 4, 6>;
+
+    /// Dense 3×3 convolution by F(2×2, 3×3); weights at 16 points in panels of 16 columns.
+    conv2d_f32_winograd2: Conv2d = winograd::run::<F32x4, 16, 4, 4>;
+
+    /// Convolution in groups of any size; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x4>;
 
     /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 8 channels.

@@ -8,7 +8,9 @@ pub use super::detect::Avx512;
 
 use super::avx2::codes::I32x8;
 use super::{copy, kernels, lookup, pool_of_codes, quantize, softmax, wholes};
-use crate::kernels::generic::{codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem};
+use crate::kernels::generic::{
+    codes as of_codes, conv2d, depthwise, elementwise, gemm, grouped, pool, stem, winograd,
+};
 use crate::kernels::portable::matmul;
 use crate::kernels::told;
 use crate::memory::Memory;
@@ -42,7 +44,14 @@ kernels! {
     /// As [`conv2d_f32_stem`], of planes.
     conv2d_f32_planar: PlanarConv2d = stem::planar::<F32x16, 16, 14>;
 
-    /// Convolution in groups; weights row-major.
+    /// Dense 3×3 convolution by F(4×4, 3×3); weights at 36 points in panels of 16 columns. Tiles as of
+    /// [`gemm_f32_14x32`].
+    conv2d_f32_winograd4: Conv2d = winograd::run::<F32x16, 16, 14, 6>;
+
+    /// Dense 3×3 convolution by F(2×2, 3×3); weights at 16 points in panels of 16 columns.
+    conv2d_f32_winograd2: Conv2d = winograd::run::<F32x16, 16, 14, 4>;
+
+    /// Convolution in groups of any size; weights row-major.
     conv2d_f32_grouped: Conv2d = grouped::run::<F32x16>;
 
     /// Depthwise convolution, 3×3, column strides of 1, with any dilation, or 2; weights in panels of 16 channels. Blocks of 7
