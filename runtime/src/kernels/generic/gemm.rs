@@ -7,9 +7,9 @@
 //! stand in pairs, and the two sums of a column are added when it is finished. Where units are as wide as a vector, a
 //! multiply-add of half of one would cost as much as of a whole one.
 
-use super::epilogue::{Finish, offsets, offsets_mut};
+use super::epilogue::{Destination, Finish, offsets};
 use super::row::Row;
-use super::split::{of_height, split};
+use super::split::{next, of_height};
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
@@ -300,6 +300,7 @@ impl<const M: usize> Rows<M> {
 
 /// A pointer of which the compiler does not know how it was made.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it here")]
 fn opaque(pointer: *const f32) -> *const f32 {
     #[cfg(target_arch = "x86_64")]
     {
@@ -490,8 +491,8 @@ impl Product<'_> {
         n
     }
 
-    /// `W` vectors of columns of all rows, or with 0 the half vector in pairs, in tiles of nearly equal heights up to
-    /// `MR`. Answers how many columns.
+    /// `W` vectors of columns of all rows, or with 0 the half vector in pairs, in tiles up to `MR` high. Answers
+    /// how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
@@ -499,10 +500,8 @@ impl Product<'_> {
         column: usize,
     ) -> usize {
         let mut row = 0;
-        for (height, count) in split(self.m, MR) {
-            if count == 0 {
-                continue;
-            }
+        while row < self.m {
+            let (height, count) = next(self.m - row, MR);
             of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, row, count, column));
             row += height * count;
         }
@@ -518,12 +517,10 @@ impl Product<'_> {
         column: usize,
     ) {
         let rows = row..row + count * M;
-        let whole = self.panels.n - column >= W * V::LANES;
-        match (W, whole && self.finish.is_plain()) {
-            (0, true) => V::apart(isa, HalfTiles::<V, M, true> { product: self, isa, rows, column }),
-            (0, false) => V::apart(isa, HalfTiles::<V, M, false> { product: self, isa, rows, column }),
-            (_, true) => V::apart(isa, Tiles::<V, NR, M, W, true> { product: self, isa, rows, column }),
-            (_, false) => V::apart(isa, Tiles::<V, NR, M, W, false> { product: self, isa, rows, column }),
+        if W == 0 {
+            V::apart(isa, HalfTiles::<V, M> { product: self, isa, rows, column });
+        } else {
+            V::apart(isa, Tiles::<V, NR, M, W> { product: self, isa, rows, column });
         }
     }
 
@@ -531,9 +528,9 @@ impl Product<'_> {
     ///
     /// # Safety
     ///
-    /// The rows must be the product's, and `W` vectors begin in the matrix; whole ones if `PLAIN`.
+    /// The rows must be the product's, and `W` vectors begin in the matrix.
     #[inline(always)]
-    unsafe fn store<V: Vector, const M: usize, const W: usize, const PLAIN: bool>(
+    unsafe fn store<V: Vector, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         sums: [[V; W]; M],
@@ -544,34 +541,22 @@ impl Product<'_> {
         let at = row * n + column;
         // SAFETY: the caller's.
         unsafe {
-            let output = self.output.add(at);
             let residual = self.residual.map(|residual| residual.add(at));
-            if PLAIN {
-                let bounds = self.finish.bounds().0;
-                for m in 0..M {
-                    let residual = residual.map(|residual| residual.add(m * n));
-                    Finish::store_plain(isa, sums[m], output.add(m * n), residual, bounds);
-                }
-            } else {
-                let residual = residual.map(|residual| offsets(residual, n));
-                let columns = (n - column).min(W * V::LANES);
-                self.finish.store(isa, sums, offsets_mut(output, n), residual, columns);
-            }
+            let to = Destination { output: self.output.add(at), residual, apart: n };
+            self.finish.store_tile(isa, sums, (n - column).min(W * V::LANES), to);
         }
     }
 }
 
-/// Tiles of `M` rows, one below the other, of `W` vectors of columns; whole ones whose epilogue is plain, or any.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
+/// Tiles of `M` rows, one below the other, of `W` vectors of columns.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
     product: &'a Product<'a>,
     isa: V::Isa,
     rows: Range<usize>,
     column: usize,
 }
 
-impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
-    for Tiles<'_, V, NR, M, W, PLAIN>
-{
+impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, .. } = self;
@@ -588,21 +573,21 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let b = product.panels.columns::<V, NR, W>(column);
                 let ahead = Ahead { at: next.wrapping_add(row / M * step * k), step };
                 accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, ahead);
-                product.store::<V, M, W, PLAIN>(isa, sums, row, column);
+                product.store::<V, M, W>(isa, sums, row, column);
             }
         }
     }
 }
 
 /// As [`Tiles`], of the half vector of columns that is in pairs.
-struct HalfTiles<'a, V: Vector, const M: usize, const PLAIN: bool> {
+struct HalfTiles<'a, V: Vector, const M: usize> {
     product: &'a Product<'a>,
     isa: V::Isa,
     rows: Range<usize>,
     column: usize,
 }
 
-impl<V: Vector, const M: usize, const PLAIN: bool> Task for HalfTiles<'_, V, M, PLAIN> {
+impl<V: Vector, const M: usize> Task for HalfTiles<'_, V, M> {
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, .. } = self;
@@ -619,7 +604,7 @@ impl<V: Vector, const M: usize, const PLAIN: bool> Task for HalfTiles<'_, V, M, 
                 for m in 0..M {
                     sums[m][0] = sums[m][0].add(pairs[m][0].pair_sums(isa));
                 }
-                product.store::<V::Half, M, 1, PLAIN>(isa.into(), sums, row, column);
+                product.store::<V::Half, M, 1>(isa.into(), sums, row, column);
             }
         }
     }
