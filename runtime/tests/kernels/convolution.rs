@@ -4,7 +4,9 @@ use crate::reference::{EPSILON, Sum, Window, activated, activations, squares, th
 use crate::scene::{Layout, Operand, Scene, Weights, compare, numbers, same};
 use crate::winograd::{Tolerance, packed};
 use crate::{Kernel, kernels};
-use mobilec_runtime::steps::{Activation, Conv2d, Depthwise, Epilogue, Map, PlanarConv2d, Pointwise};
+use mobilec_runtime::steps::{
+    Activation, Conv2d, Depthwise, Epilogue, Map, PlanarConv2d, Pointwise, Prefetch,
+};
 use proptest::prelude::*;
 
 /// Where the residual comes from.

@@ -91,7 +91,8 @@ pub fn squares(size: usize, channels: impl Strategy<Value = usize>) -> impl Stra
             window.kernel = [size; 2];
             window.dilation[1] = dilation;
             window.stride[1] = stride;
-            window.input[1] = width;
+            // Maps of many channels are narrower, so that a scene holds them.
+            window.input[1] = width.min(8192 / window.input[2].max(1));
             if divides {
                 window.pad[1] = pad * dilation;
                 window.pad[3] = pad * dilation;

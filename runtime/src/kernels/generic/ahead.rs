@@ -5,6 +5,7 @@
 //! each once. Those come from beyond the caches at a rate that a single position's products cannot hide, while a tile's
 //! products leave the memory idle.
 
+use super::split;
 use crate::kernels::vector::Vector;
 use crate::kernels::view::constants;
 use crate::memory::Memory;
@@ -86,26 +87,18 @@ pub struct Asks {
 }
 
 impl Asks {
-    /// For a stripe of `columns` columns of depth `k`, in runs of tiles of a height and a number; `next` is where the
-    /// next stripe begins.
+    /// For a stripe of `columns` columns of depth `k` of `m` rows, in tiles up to `MR` high; `next` is where the next
+    /// stripe begins.
     #[inline(always)]
-    pub fn new<V: Vector>(
+    pub fn new<V: Vector, const MR: usize>(
         next: *const f32,
         k: usize,
         columns: usize,
         later: Later,
-        [(high, many), (low, rest)]: [(usize, usize); 2],
+        m: usize,
     ) -> Self {
-        let m = high * many + low * rest;
         let next = Later { at: next, len: columns * k };
-        let turn = match later.len {
-            0 => m,
-            len => {
-                let (tiles, len) = (many + rest, len + next.len);
-                let of_next = (tiles * next.len / len.max(1)).max(columns.div_ceil(step::<V>())).min(tiles);
-                of_next.min(many) * high + of_next.saturating_sub(many) * low
-            }
-        };
+        let turn = if later.len == 0 { m } else { turn::<MR>(m, columns.div_ceil(step::<V>()), next, later) };
         Self { next, later, k, turn, m }
     }
 
@@ -119,6 +112,27 @@ impl Asks {
         };
         AsksOfTiles { height, turn, next: of(next, turn), later: of(later, m - turn) }
     }
+}
+
+/// The first row of the tiles that ask for what later steps need: as many of `m` rows' tiles ask for the next stripe as
+/// is its share of all that is asked for, at least `least`.
+#[inline(never)]
+fn turn<const MR: usize>(m: usize, least: usize, next: Later, later: Later) -> usize {
+    let runs = || {
+        let mut row = 0;
+        core::iter::from_fn(move || {
+            let (height, count) = (row < m).then(|| split::next(m - row, MR))?;
+            row += height * count;
+            Some((height, count))
+        })
+    };
+    let tiles: usize = runs().map(|(_, count)| count).sum();
+    let mut left = (tiles * next.len / (next.len + later.len)).max(least);
+    runs().fold(0, |row, (height, count)| {
+        let of_next = count.min(left);
+        left -= of_next;
+        row + height * of_next
+    })
 }
 
 /// What tiles of one height ask for.

@@ -71,6 +71,46 @@ impl<'m> Finish<'m> {
         }
     }
 
+    /// As [`store`](Self::store), where output and residual of one position lie `apart` elements behind those of the one
+    /// before. A tile does by itself only what takes a few instructions a vector, for there are tiles of many shapes.
+    ///
+    /// # Safety
+    ///
+    /// As of [`store`](Self::store).
+    #[inline(always)]
+    pub unsafe fn store_tile<V: Vector, const M: usize, const W: usize>(
+        &self,
+        isa: V::Isa,
+        mut sums: [[V; W]; M],
+        columns: usize,
+        to: Destination,
+    ) {
+        let Destination { output, residual, apart } = to;
+        let whole = columns >= W * V::LANES;
+        if whole && self.is_plain() {
+            let bounds = self.bounds().0;
+            for m in 0..M {
+                // SAFETY: the caller's.
+                unsafe {
+                    let residual = residual.map(|residual| residual.add(m * apart));
+                    Self::store_plain(isa, sums[m], output.add(m * apart), residual, bounds);
+                }
+            }
+        } else if whole && self.activation == Activation::HardSwish && residual.is_none() {
+            activate::<V, M, W, true>(isa, &Activation::HardSwish, &mut sums);
+            for m in 0..M {
+                for w in 0..W {
+                    // SAFETY: the caller's.
+                    unsafe { sums[m][w].store(output.add(m * apart + w * V::LANES)) }
+                }
+            }
+        } else {
+            // `sums` itself needs no address so, and stays in registers elsewhere.
+            let mut copy = sums;
+            V::apart(isa, Long { finish: self, isa, sums: &mut copy, columns, to });
+        }
+    }
+
     /// The activation of sums that were stored as they are.
     ///
     /// # Safety
@@ -139,6 +179,61 @@ impl<'m> Finish<'m> {
                 }
             }
         }
+    }
+}
+
+/// Where the positions of a tile are stored.
+#[derive(Clone, Copy)]
+pub struct Destination {
+    /// The first one.
+    pub output: *mut f32,
+    /// What is added to it.
+    pub residual: Option<*const f32>,
+    /// Elements from one to the next, of both.
+    pub apart: usize,
+}
+
+/// Any epilogue of any number of columns.
+struct Long<'a, V: Vector, const W: usize> {
+    finish: &'a Finish<'a>,
+    isa: V::Isa,
+    sums: &'a mut [[V; W]],
+    columns: usize,
+    to: Destination,
+}
+
+impl<V: Vector, const W: usize> Task for Long<'_, V, W> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { finish, isa, sums, columns, to: Destination { output, residual, apart } } = self;
+        each(isa, &finish.activation, sums.as_flattened_mut());
+        // SAFETY: whoever made the task vouches for `columns` elements of each position.
+        unsafe {
+            if let Some(residual) = residual {
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    for w in 0..W {
+                        let at = residual.add(m * apart + w * V::LANES);
+                        let lanes = (columns - w * V::LANES).min(V::LANES);
+                        sums[w] = sums[w].add(V::load_some(isa, at, lanes));
+                    }
+                }
+                each(isa, &finish.after, sums.as_flattened_mut());
+            }
+            for (m, sums) in sums.iter().enumerate() {
+                for w in 0..W {
+                    let lanes = (columns - w * V::LANES).min(V::LANES);
+                    sums[w].store_some(output.add(m * apart + w * V::LANES), lanes);
+                }
+            }
+        }
+    }
+}
+
+/// The activation of vectors, out of line.
+#[inline(always)]
+fn each<V: Vector>(isa: V::Isa, activation: &Activation, values: &mut [V]) {
+    if *activation != Activation::Identity {
+        V::apart(isa, Each { isa, activation, values });
     }
 }
 

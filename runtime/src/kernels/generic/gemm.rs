@@ -8,9 +8,9 @@
 //! multiply-add of half of one would cost as much as of a whole one.
 
 use super::ahead::{Asks, Later};
-use super::epilogue::{Finish, offsets, offsets_mut};
+use super::epilogue::{Destination, Finish, offsets};
 use super::row::Row;
-use super::split::{of_height, split};
+use super::split::{next, of_height};
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, constants, pieces};
 use crate::memory::Memory;
@@ -292,7 +292,7 @@ impl<const M: usize> Rows<M> {
 
 /// A pointer of which the compiler does not know how it was made.
 #[inline(always)]
-#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through the pointer")]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it here")]
 fn opaque(pointer: *const f32) -> *const f32 {
     #[cfg(target_arch = "x86_64")]
     {
@@ -484,8 +484,8 @@ impl Product<'_> {
         n
     }
 
-    /// `W` vectors of columns of all rows, or with 0 the half vector in pairs, in tiles of nearly equal heights up to
-    /// `MR`; the stripes cover `n` columns. Answers how many columns.
+    /// `W` vectors of columns of all rows, or with 0 the half vector in pairs, in tiles up to `MR` high; the stripes
+    /// cover `n` columns. Answers how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
@@ -493,12 +493,10 @@ impl Product<'_> {
         column: usize,
         n: usize,
     ) -> usize {
-        let asks = self.asks::<V, NR, W>(column..column + W * V::LANES, n, split(self.m, MR));
+        let asks = self.asks::<V, NR, MR, W>(column..column + W * V::LANES, n);
         let mut row = 0;
-        for (height, count) in split(self.m, MR) {
-            if count == 0 {
-                continue;
-            }
+        while row < self.m {
+            let (height, count) = next(self.m - row, MR);
             of_height!(height, MR, M => self.apart::<V, NR, M, W>(isa, row, count, column, &asks));
             row += height * count;
         }
@@ -508,16 +506,15 @@ impl Product<'_> {
     /// What the tiles of a stripe of `columns` of the first `n` ask for: the next ones, and its share of what later
     /// steps need.
     #[inline(always)]
-    fn asks<V: Vector, const NR: usize, const W: usize>(
+    fn asks<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
         columns: Range<usize>,
         n: usize,
-        tiles: [(usize, usize); 2],
     ) -> Asks {
         let Panels { weights, k, .. } = *self.panels;
         let next = weights.wrapping_add(columns.end / NR * NR * k);
         let later = self.later.share(columns.start.min(n)..columns.end.min(n), n);
-        Asks::new::<V>(next, k, columns.len(), later, tiles)
+        Asks::new::<V, MR>(next, k, columns.len(), later, self.m)
     }
 
     #[inline(always)]
@@ -530,14 +527,10 @@ impl Product<'_> {
         asks: &Asks,
     ) {
         let rows = row..row + count * M;
-        let whole = self.panels.n - column >= W * V::LANES;
-        match (W, whole && self.finish.is_plain()) {
-            (0, true) => V::apart(isa, HalfTiles::<V, M, true> { product: self, isa, rows, column }),
-            (0, false) => V::apart(isa, HalfTiles::<V, M, false> { product: self, isa, rows, column }),
-            (_, true) => V::apart(isa, Tiles::<V, NR, M, W, true> { product: self, isa, rows, column, asks }),
-            (_, false) => {
-                V::apart(isa, Tiles::<V, NR, M, W, false> { product: self, isa, rows, column, asks })
-            }
+        if W == 0 {
+            V::apart(isa, HalfTiles::<V, M> { product: self, isa, rows, column });
+        } else {
+            V::apart(isa, Tiles::<V, NR, M, W> { product: self, isa, rows, column, asks });
         }
     }
 
@@ -545,9 +538,9 @@ impl Product<'_> {
     ///
     /// # Safety
     ///
-    /// The rows must be the product's, and `W` vectors begin in the matrix; whole ones if `PLAIN`.
+    /// The rows must be the product's, and `W` vectors begin in the matrix.
     #[inline(always)]
-    unsafe fn store<V: Vector, const M: usize, const W: usize, const PLAIN: bool>(
+    unsafe fn store<V: Vector, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         sums: [[V; W]; M],
@@ -558,25 +551,15 @@ impl Product<'_> {
         let at = row * n + column;
         // SAFETY: the caller's.
         unsafe {
-            let output = self.output.add(at);
             let residual = self.residual.map(|residual| residual.add(at));
-            if PLAIN {
-                let bounds = self.finish.bounds().0;
-                for m in 0..M {
-                    let residual = residual.map(|residual| residual.add(m * n));
-                    Finish::store_plain(isa, sums[m], output.add(m * n), residual, bounds);
-                }
-            } else {
-                let residual = residual.map(|residual| offsets(residual, n));
-                let columns = (n - column).min(W * V::LANES);
-                self.finish.store(isa, sums, offsets_mut(output, n), residual, columns);
-            }
+            let to = Destination { output: self.output.add(at), residual, apart: n };
+            self.finish.store_tile(isa, sums, (n - column).min(W * V::LANES), to);
         }
     }
 }
 
-/// Tiles of `M` rows, one below the other, of `W` vectors of columns; whole ones whose epilogue is plain, or any.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
+/// Tiles of `M` rows, one below the other, of `W` vectors of columns.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
     product: &'a Product<'a>,
     isa: V::Isa,
     rows: Range<usize>,
@@ -584,9 +567,7 @@ struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, con
     asks: &'a Asks,
 }
 
-impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
-    for Tiles<'_, V, NR, M, W, PLAIN>
-{
+impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, asks, .. } = self;
@@ -600,21 +581,21 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                 let a = product.input.add(row * k);
                 let b = product.panels.columns::<V, NR, W>(column);
                 accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, asks.at(row));
-                product.store::<V, M, W, PLAIN>(isa, sums, row, column);
+                product.store::<V, M, W>(isa, sums, row, column);
             }
         }
     }
 }
 
 /// As [`Tiles`], of the half vector of columns that is in pairs.
-struct HalfTiles<'a, V: Vector, const M: usize, const PLAIN: bool> {
+struct HalfTiles<'a, V: Vector, const M: usize> {
     product: &'a Product<'a>,
     isa: V::Isa,
     rows: Range<usize>,
     column: usize,
 }
 
-impl<V: Vector, const M: usize, const PLAIN: bool> Task for HalfTiles<'_, V, M, PLAIN> {
+impl<V: Vector, const M: usize> Task for HalfTiles<'_, V, M> {
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, .. } = self;
@@ -631,7 +612,7 @@ impl<V: Vector, const M: usize, const PLAIN: bool> Task for HalfTiles<'_, V, M, 
                 for m in 0..M {
                     sums[m][0] = sums[m][0].add(pairs[m][0].pair_sums(isa));
                 }
-                product.store::<V::Half, M, 1, PLAIN>(isa.into(), sums, row, column);
+                product.store::<V::Half, M, 1>(isa.into(), sums, row, column);
             }
         }
     }

@@ -12,14 +12,75 @@ pub const fn split(total: usize, most: usize) -> [(usize, usize); 2] {
     [(total / tiles + 1, higher), (total / tiles, tiles - higher)]
 }
 
-/// Evaluates `$call` with a constant `$m` that is `$height`, which is from 1 to `$most`, a constant of at most 14.
+/// Heights of tiles where there are registers for [`TALL`] rows: some, so that code does not multiply, of which all
+/// lengths from 7 on are sums without a tile lower than 7, except for 10 and 11.
+const HEIGHTS: [usize; 9] = [TALL, 13, 12, 9, 8, 7, 4, 2, 1];
+
+/// The most rows of a tile.
+const TALL: usize = 14;
+
+/// The first of the [`HEIGHTS`] that a length below two of the highest is divided into: as few as can be, and as nearly
+/// equal as can be then.
+const FIRST: [usize; 2 * TALL] = {
+    let mut first = [1; 2 * TALL];
+    let mut fewest = [0; 2 * TALL];
+    let mut total = 1;
+    while total < 2 * TALL {
+        fewest[total] = usize::MAX;
+        let mut i = HEIGHTS.len();
+        while i > 0 {
+            i -= 1;
+            let height = HEIGHTS[i];
+            // Of as many tiles, those that begin with the lowest one that is no lower than the rest.
+            if height <= total && (height == total || height >= first[total - height]) {
+                let tiles = 1 + fewest[total - height];
+                if tiles < fewest[total] {
+                    (first[total], fewest[total]) = (height, tiles);
+                }
+            }
+        }
+        total += 1;
+    }
+    first
+};
+
+/// The height of the next tiles and their number, where `total` is left to be covered by tiles of heights that
+/// [`of_height`] knows for `most`.
+#[inline(always)]
+pub const fn next(total: usize, most: usize) -> (usize, usize) {
+    if most < TALL {
+        let [higher, lower] = split(total, most);
+        return if higher.1 > 0 { higher } else { lower };
+    }
+    if total < 2 * TALL {
+        return (FIRST[total], 1);
+    }
+    // What is left is at least a tile and a row, so that it need not be a low tile.
+    let rest = total % TALL;
+    if rest == 0 { (TALL, total / TALL) } else { (TALL, total / TALL - 1) }
+}
+
+/// Whether [`next`] answers that height.
+pub const fn is_height(height: usize, most: usize) -> bool {
+    let mut i = 0;
+    while i < HEIGHTS.len() {
+        if HEIGHTS[i] == height {
+            return true;
+        }
+        i += 1;
+    }
+    most < TALL
+}
+
+/// Evaluates `$call` with a constant `$m` that is `$height`, which [`next`] answered for `$most`, or is at most that where
+/// `$most` is less than 14.
 macro_rules! of_height {
     ($height:expr, $most:ident, $m:ident => $call:expr) => {
         of_height!($height, $most, $m => $call, [14 13 12 11 10 9 8 7 6 5 4 3 2])
     };
     ($height:expr, $most:ident, $m:ident => $call:expr, [$($each:literal)*]) => {
         match $height {
-            $($each if $most >= $each => {
+            $($each if $most >= $each && crate::kernels::generic::split::is_height($each, $most) => {
                 const $m: usize = $each;
                 $call
             })*
@@ -35,6 +96,22 @@ pub(super) use of_height;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn next_tiles_cover_a_length_and_are_low_only_where_they_must() {
+        for total in 1..200 {
+            for most in 1..=TALL {
+                let (mut left, mut lowest) = (total, most);
+                while left > 0 {
+                    let (height, count) = next(left, most);
+                    assert!(height <= most && is_height(height, most) && count > 0 && height * count <= left);
+                    (left, lowest) = (left - height * count, lowest.min(height));
+                }
+                let must = total < 7 || matches!(total, 10 | 11);
+                assert!(most < TALL || must || lowest >= 7, "{total} in tiles down to {lowest}");
+            }
+        }
+    }
 
     #[test]
     fn heights_add_up_and_differ_by_one() {

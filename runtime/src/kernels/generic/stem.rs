@@ -7,10 +7,10 @@
 //! Tiles are up to `MR` columns of one row × 2 vectors of channels. With 6 columns 12 sums, 2 vectors of weights
 //! and a broadcast are 15 of AVX2's 16 registers. Bound by the multiply-adds: 6 cycles of them for 5 of loads.
 
-use super::epilogue::{Finish, offsets, offsets_mut};
+use super::epilogue::{Destination, Finish};
 use super::gemm::{Panels, Rows, load_row, row_of_sums};
 use super::grouped::Groups;
-use super::split::{of_height, split};
+use super::split::{next, of_height};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};
 use crate::kernels::view::{Sink, Source, values};
@@ -225,7 +225,7 @@ impl<'m> Layer<'m> {
         }
     }
 
-    /// `W` vectors of channels of all the columns, in tiles of nearly equal widths up to `MR`. Answers `W`.
+    /// `W` vectors of channels of all the columns, in tiles up to `MR` wide. Answers `W`.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
@@ -236,10 +236,8 @@ impl<'m> Layer<'m> {
         channel: usize,
     ) -> usize {
         let mut x = columns.start;
-        for (len, count) in split(columns.len(), MR) {
-            if count == 0 {
-                continue;
-            }
+        while x < columns.end {
+            let (len, count) = next(columns.end - x, MR);
             let tiles = Place { x, y, count, channel };
             of_height!(len, MR, M => self.apart::<V, NR, M, W>(isa, table, tiles));
             x += len * count;
@@ -254,12 +252,7 @@ impl<'m> Layer<'m> {
         table: &Table,
         tiles: Place,
     ) {
-        let whole = self.output.channels - tiles.channel >= W * V::LANES;
-        if whole && self.finish.is_plain() {
-            V::apart(isa, Tiles::<V, NR, M, W, true> { layer: self, isa, table, tiles });
-        } else {
-            V::apart(isa, Tiles::<V, NR, M, W, false> { layer: self, isa, table, tiles });
-        }
+        V::apart(isa, Tiles::<V, NR, M, W> { layer: self, isa, table, tiles });
     }
 }
 
@@ -272,17 +265,15 @@ struct Place {
     channel: usize,
 }
 
-/// Tiles of `M` columns × `W` vectors of channels; whole ones whose epilogue is plain, or any.
-struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> {
+/// Tiles of `M` columns × `W` vectors of channels.
+struct Tiles<'a, V: Vector, const NR: usize, const M: usize, const W: usize> {
     layer: &'a Layer<'a>,
     isa: V::Isa,
     table: &'a Table,
     tiles: Place,
 }
 
-impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bool> Task
-    for Tiles<'_, V, NR, M, W, PLAIN>
-{
+impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<'_, V, NR, M, W> {
     #[inline(always)]
     fn run(self) {
         let Self { layer, isa, table, tiles } = self;
@@ -291,7 +282,6 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
         let input = table.base.wrapping_add(layer.groups.first(tiles.channel) * layer.distance[1]);
         // From one output column to the next.
         let distance = layer.axes[1].first(1).wrapping_sub(layer.axes[1].first(0)) * layer.distance[0];
-        let bounds = layer.finish.bounds().0;
         let taps = layer.axes[1].taps(tiles.x);
         let elements = taps.start * table.column..taps.end * table.column;
         for tile in 0..tiles.count {
@@ -317,17 +307,9 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize, const PLAIN: bo
                     }
                 }
                 let at = x * n + tiles.channel;
-                let output = layer.sink.row(tiles.y).add(at);
                 let residual = layer.finish.row(tiles.y).map(|residual| residual.add(at));
-                if PLAIN {
-                    for m in 0..M {
-                        let residual = residual.map(|residual| residual.add(m * n));
-                        Finish::store_plain(isa, sums[m], output.add(m * n), residual, bounds);
-                    }
-                } else {
-                    let residual = residual.map(|residual| offsets(residual, n));
-                    layer.finish.store(isa, sums, offsets_mut(output, n), residual, lanes);
-                }
+                let to = Destination { output: layer.sink.row(tiles.y).add(at), residual, apart: n };
+                layer.finish.store_tile(isa, sums, lanes, to);
             }
         }
     }

@@ -24,7 +24,7 @@ mod transform;
 use super::epilogue::Finish;
 use super::gemm::Panels;
 use super::grouped::{Groups, axes};
-use super::split::{of_height, split};
+use super::split::{next, of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::Vector;
 use crate::kernels::view::{Sink, Source};
@@ -156,7 +156,7 @@ impl<const P: usize> Layer<'_, P> {
         }
     }
 
-    /// `W` vectors of columns of a block, in tiles of nearly equal numbers up to `MR`. Answers how many columns.
+    /// `W` vectors of columns of a block, in products of up to `MR` tiles. Answers how many columns.
     #[inline(always)]
     fn stripe<V: Vector, const NR: usize, const MR: usize, const W: usize>(
         &self,
@@ -167,7 +167,8 @@ impl<const P: usize> Layer<'_, P> {
     ) -> usize {
         let whole = self.step.output.channels - column >= W * V::LANES && self.finish.is_plain();
         let mut tile = 0;
-        for (count, times) in split(block.count, MR) {
+        while tile < block.count {
+            let (count, times) = next(block.count - tile, MR);
             for _ in 0..times {
                 of_height!(count, MR, M => V::apart(
                     isa,

@@ -78,17 +78,15 @@ pub fn square<V: Vector, const PAD: usize, const K: usize>(
     for first in (0..whole).step_by(chunk) {
         for y in rows.clone() {
             for phase in 0..along {
-                Line::<PAD, K>::new(&band, y, phase).outputs::<V>(
-                    isa,
-                    stride,
-                    first..whole.min(first + chunk),
-                );
+                let line = Line::<PAD, K>::new(&band, y, phase);
+                line.outputs::<V, true>(isa, stride, first..whole.min(first + chunk));
             }
         }
     }
     for y in rows {
-        for phase in 0..along {
-            Line::<PAD, K>::new(&band, y, phase).outputs::<V::Half>(isa.into(), stride, whole..halves);
+        for phase in 0..if V::Half::LANES < V::LANES { along } else { 0 } {
+            let line = Line::<PAD, K>::new(&band, y, phase);
+            line.outputs::<V::Half, false>(isa.into(), stride, whole..halves);
         }
         // SAFETY: the row is one that the band was checked for.
         unsafe {
@@ -189,14 +187,16 @@ impl<'a, const PAD: usize, const K: usize> Line<'a, PAD, K> {
     }
 
     /// Those channels, whole vectors of them, of all columns, in blocks: those inside the map together,
-    /// those at its edges by themselves. The last block may overlap the one before and computes the same again.
+    /// those at its edges by themselves. The last block may overlap the one before and computes the same again. Pairs of
+    /// vectors are taken only where there may be `MANY`.
     #[inline(always)]
-    fn outputs<V: Vector>(&self, isa: V::Isa, stride: usize, channels: Range<usize>) {
+    fn outputs<V: Vector, const MANY: bool>(&self, isa: V::Isa, stride: usize, channels: Range<usize>) {
         let width = self.columns.outputs();
         if channels.is_empty() || width == 0 {
             return;
         }
-        let pairs = K < 7
+        let pairs = MANY
+            && K < 7
             && (self.pitch * size_of::<f32>()).is_multiple_of(CONFLICT)
             && V::LANES * size_of::<f32>() < LINE
             && channels.len().is_multiple_of(2 * V::LANES);

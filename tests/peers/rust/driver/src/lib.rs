@@ -71,7 +71,7 @@ fn milliseconds(start: Instant) -> f64 {
 }
 
 /// The most memory that this process ever held, where Linux says so; else 0.
-fn peak_rss_kib() -> u64 {
+pub fn peak_rss_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
