@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_product_of_many_positions_asks_for_the_dense_layers_behind_it() {
         let both = vec![("conv2d 1x1 relu".to_owned(), vec!["dense".to_owned(); 2])];
-        assert_eq!(asked(&X86_64_AVX512), [both.clone()]);
+        assert_eq!(asked(&X86_64_AVX512), std::slice::from_ref(&both));
         assert_eq!(asked(&X86_64_AVX2), [vec![]]);
         assert_eq!(asked(&X86_64), [both, vec![], vec![]]);
     }

@@ -176,7 +176,8 @@ fn check_pointwise(map: [usize; 3], n: usize, setting: Setting) {
     let mut blob = Weights::default();
     let (at, bias) = (blob.push(&panels(&weights, n, 16)), blob.push(&panels(&bias, n, 16)));
     // Asking for weights changes nothing.
-    let prefetch = Prefetch::new(at, if setting.seed % 2 == 0 { 0 } else { k * n * size_of::<f32>() });
+    let prefetch =
+        Prefetch::new(at, if setting.seed.is_multiple_of(2) { 0 } else { k * n * size_of::<f32>() });
     case.check(&kernels!(gemm_f32_4x8, gemm_f32_6x16, gemm_f32_14x32), blob, |input, output, epilogue| {
         Pointwise { input, output, weights: at, bias, epilogue, prefetch }
     });
