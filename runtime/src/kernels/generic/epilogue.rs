@@ -71,43 +71,59 @@ impl<'m> Finish<'m> {
         }
     }
 
+    /// How tiles are finished, which are of whole vectors or not.
+    #[inline(always)]
+    pub fn ending(&self, whole: bool) -> Ending {
+        if whole && self.is_plain() {
+            Ending::Plain(self.bounds().0)
+        } else if whole && self.activation == Activation::HardSwish && self.residual.is_none() {
+            Ending::HardSwish
+        } else {
+            Ending::Any
+        }
+    }
+
     /// As [`store`](Self::store), where output and residual of one position lie `apart` elements behind those of the one
     /// before. A tile does by itself only what takes a few instructions a vector, for there are tiles of many shapes.
     ///
     /// # Safety
     ///
-    /// As of [`store`](Self::store).
+    /// As of [`store`](Self::store); the [`ending`](Self::ending) must be this epilogue's, of whole vectors only where
+    /// `columns` are.
     #[inline(always)]
     pub unsafe fn store_tile<V: Vector, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         mut sums: [[V; W]; M],
+        ending: Ending,
         columns: usize,
         to: Destination,
     ) {
         let Destination { output, residual, apart } = to;
-        let whole = columns >= W * V::LANES;
-        if whole && self.is_plain() {
-            let bounds = self.bounds().0;
-            for m in 0..M {
-                // SAFETY: the caller's.
-                unsafe {
-                    let residual = residual.map(|residual| residual.add(m * apart));
-                    Self::store_plain(isa, sums[m], output.add(m * apart), residual, bounds);
-                }
-            }
-        } else if whole && self.activation == Activation::HardSwish && residual.is_none() {
-            activate::<V, M, W, true>(isa, &Activation::HardSwish, &mut sums);
-            for m in 0..M {
-                for w in 0..W {
+        match ending {
+            Ending::Plain(bounds) => {
+                for m in 0..M {
                     // SAFETY: the caller's.
-                    unsafe { sums[m][w].store(output.add(m * apart + w * V::LANES)) }
+                    unsafe {
+                        let residual = residual.map(|residual| residual.add(m * apart));
+                        Self::store_plain(isa, sums[m], output.add(m * apart), residual, bounds);
+                    }
                 }
             }
-        } else {
-            // `sums` itself needs no address so, and stays in registers elsewhere.
-            let mut copy = sums;
-            V::apart(isa, Long { finish: self, isa, sums: &mut copy, columns, to });
+            Ending::HardSwish => {
+                activate::<V, M, W, true>(isa, &Activation::HardSwish, &mut sums);
+                for m in 0..M {
+                    for w in 0..W {
+                        // SAFETY: the caller's.
+                        unsafe { sums[m][w].store(output.add(m * apart + w * V::LANES)) }
+                    }
+                }
+            }
+            Ending::Any => {
+                // `sums` itself needs no address so, and stays in registers elsewhere.
+                let mut copy = sums;
+                V::apart(isa, Long { finish: self, isa, sums: &mut copy, columns, to });
+            }
         }
     }
 
@@ -180,6 +196,17 @@ impl<'m> Finish<'m> {
             }
         }
     }
+}
+
+/// How tiles are finished.
+#[derive(Clone, Copy)]
+pub enum Ending {
+    /// Whole vectors, within bounds, plus a residual where there is one.
+    Plain([f32; 2]),
+    /// Whole vectors, of which the hard-swish is stored.
+    HardSwish,
+    /// Any.
+    Any,
 }
 
 /// Where the positions of a tile are stored.

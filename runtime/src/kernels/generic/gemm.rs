@@ -8,7 +8,7 @@
 //! multiply-add of half of one would cost as much as of a whole one.
 
 use super::ahead::{Asks, Later};
-use super::epilogue::{Destination, Finish, offsets};
+use super::epilogue::{Destination, Ending, Finish, offsets};
 use super::row::Row;
 use super::split::{next, of_height};
 use crate::kernels::vector::{Task, Vector};
@@ -534,16 +534,23 @@ impl Product<'_> {
         }
     }
 
+    /// How tiles of columns from one on are finished, `width` of which are whole vectors.
+    #[inline(always)]
+    fn ending(&self, column: usize, width: usize) -> Ending {
+        self.finish.ending(self.panels.n - column >= width)
+    }
+
     /// Finishes a tile.
     ///
     /// # Safety
     ///
-    /// The rows must be the product's, and `W` vectors begin in the matrix.
+    /// The rows must be the product's, and `W` vectors begin in the matrix; the ending is that of these columns.
     #[inline(always)]
     unsafe fn store<V: Vector, const M: usize, const W: usize>(
         &self,
         isa: V::Isa,
         sums: [[V; W]; M],
+        ending: Ending,
         row: usize,
         column: usize,
     ) {
@@ -553,7 +560,7 @@ impl Product<'_> {
         unsafe {
             let residual = self.residual.map(|residual| residual.add(at));
             let to = Destination { output: self.output.add(at), residual, apart: n };
-            self.finish.store_tile(isa, sums, (n - column).min(W * V::LANES), to);
+            self.finish.store_tile(isa, sums, ending, (n - column).min(W * V::LANES), to);
         }
     }
 }
@@ -572,6 +579,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
     fn run(self) {
         let Self { product, isa, column, asks, .. } = self;
         let k = product.panels.k;
+        let ending = product.ending(column, W * V::LANES);
         let asks = asks.of_tiles::<V>(M);
         for row in self.rows.step_by(M) {
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and `W` vectors
@@ -581,7 +589,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
                 let a = product.input.add(row * k);
                 let b = product.panels.columns::<V, NR, W>(column);
                 accumulate_strided::<V, NR, M, W>(isa, &mut sums, a, k, b, k, asks.at(row));
-                product.store::<V, M, W>(isa, sums, row, column);
+                product.store::<V, M, W>(isa, sums, ending, row, column);
             }
         }
     }
@@ -600,6 +608,7 @@ impl<V: Vector, const M: usize> Task for HalfTiles<'_, V, M> {
     fn run(self) {
         let Self { product, isa, column, .. } = self;
         let k = product.panels.k;
+        let ending = product.ending(column, V::Half::LANES);
         for row in self.rows.step_by(M) {
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and the columns are the
             // matrix's last.
@@ -612,7 +621,7 @@ impl<V: Vector, const M: usize> Task for HalfTiles<'_, V, M> {
                 for m in 0..M {
                     sums[m][0] = sums[m][0].add(pairs[m][0].pair_sums(isa));
                 }
-                product.store::<V::Half, M, 1>(isa.into(), sums, row, column);
+                product.store::<V::Half, M, 1>(isa.into(), sums, ending, row, column);
             }
         }
     }

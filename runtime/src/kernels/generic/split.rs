@@ -16,6 +16,9 @@ pub const fn split(total: usize, most: usize) -> [(usize, usize); 2] {
 /// lengths from 7 on are sums without a tile lower than 7, except for 10 and 11.
 const HEIGHTS: [usize; 9] = [TALL, 13, 12, 9, 8, 7, 4, 2, 1];
 
+/// From this one on, all heights are there.
+const EQUAL: usize = 12;
+
 /// The most rows of a tile.
 const TALL: usize = 14;
 
@@ -48,16 +51,16 @@ const FIRST: [usize; 2 * TALL] = {
 /// [`of_height`] knows for `most`.
 #[inline(always)]
 pub const fn next(total: usize, most: usize) -> (usize, usize) {
-    if most < TALL {
-        let [higher, lower] = split(total, most);
-        return if higher.1 > 0 { higher } else { lower };
+    let [higher, lower] = split(total, most);
+    let next = if higher.1 > 0 { higher } else { lower };
+    if most < TALL || lower.0 >= EQUAL {
+        next
+    } else if total < 2 * TALL {
+        (FIRST[total], 1)
+    } else {
+        // What is left is more than a tile, so that it need not be a low one.
+        (TALL, total / TALL - 1)
     }
-    if total < 2 * TALL {
-        return (FIRST[total], 1);
-    }
-    // What is left is at least a tile and a row, so that it need not be a low tile.
-    let rest = total % TALL;
-    if rest == 0 { (TALL, total / TALL) } else { (TALL, total / TALL - 1) }
 }
 
 /// Whether [`next`] answers that height.

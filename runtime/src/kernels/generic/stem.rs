@@ -280,6 +280,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
         let n = layer.output.channels;
         let lanes = (n - tiles.channel).min(W * V::LANES);
         let input = table.base.wrapping_add(layer.groups.first(tiles.channel) * layer.distance[1]);
+        let ending = layer.finish.ending(lanes == W * V::LANES);
         // From one output column to the next.
         let distance = layer.axes[1].first(1).wrapping_sub(layer.axes[1].first(0)) * layer.distance[0];
         let taps = layer.axes[1].taps(tiles.x);
@@ -309,7 +310,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
                 let at = x * n + tiles.channel;
                 let residual = layer.finish.row(tiles.y).map(|residual| residual.add(at));
                 let to = Destination { output: layer.sink.row(tiles.y).add(at), residual, apart: n };
-                layer.finish.store_tile(isa, sums, lanes, to);
+                layer.finish.store_tile(isa, sums, ending, lanes, to);
             }
         }
     }
