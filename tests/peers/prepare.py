@@ -54,7 +54,9 @@ def fold(model, folded):
         constants[name] = onnx.numpy_helper.from_array(array.astype(numpy.float32), name)
 
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
-        conv = convolutions[norm.input[0]]
+        conv = convolutions.get(norm.input[0])
+        if conv is None:
+            continue  # Behind something else, such as a sum in front of an attention: it stays.
         scale, shift, mean, variance = map(values, norm.input[1:])
         epsilon = next((attribute.f for attribute in norm.attribute if attribute.name == "epsilon"), 1e-5)
         factor = scale / numpy.sqrt(variance + epsilon)
