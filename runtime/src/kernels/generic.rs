@@ -8,6 +8,7 @@
     reason = "rows, columns and lanes of a tile are indices into several arrays"
 )]
 
+pub mod accumulate;
 pub mod activation;
 pub mod ahead;
 #[cfg(target_arch = "x86_64")]
@@ -19,9 +20,11 @@ pub mod epilogue;
 pub mod gemm;
 pub mod grouped;
 pub mod matmul;
+pub mod panels;
 pub mod pool;
 pub mod requantize;
 pub mod row;
+pub mod rows;
 pub mod softmax;
 pub mod split;
 pub mod stem;

@@ -4,9 +4,11 @@
 //! window lies inside the map, one run is a whole row of its taps; at the borders it is one tap. Taps outside
 //! the map read zeros, so the inner loop knows no border.
 
+use super::accumulate::accumulate;
+use super::ahead::Ahead;
 use super::epilogue::Finish;
-use super::gemm::{Ahead, Panels, accumulate};
 use super::grouped::{Groups, axes};
+use super::panels::Panels;
 use super::split::{of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};

@@ -7,17 +7,17 @@
 //! stand in pairs, and the two sums of a column are added when it is finished. Where units are as wide as a vector, a
 //! multiply-add of half of one would cost as much as of a whole one.
 
-use super::ahead::{Asks, Later};
+use super::accumulate::{accumulate_pairs, accumulate_strided};
+use super::ahead::{Ahead, Asks, Later};
 use super::epilogue::{Destination, Ending, Finish, offsets};
+use super::panels::Panels;
 use super::row::Row;
 use super::split::{next, of_height};
 use crate::kernels::vector::{Task, Vector};
-use crate::kernels::view::{Sink, Source, constants, pieces};
+use crate::kernels::view::{Sink, Source, pieces};
 use crate::memory::Memory;
 use crate::steps::Pointwise;
 use core::ops::Range;
-
-pub use super::ahead::Ahead;
 
 /// Bytes of input rows that are passed over panel after panel, for each lane of a vector: a quarter of the level 2
 /// cache of 512 KiB of CPUs with 8 lanes, and of 1 MiB of those with 16. Fewer bytes would let the matrix be read again
@@ -70,370 +70,6 @@ pub fn run<V: Vector, const NR: usize, const MR: usize, const PAIRS: bool>(
         }
     }
     Some(())
-}
-
-/// A packed matrix and its bias.
-pub struct Panels {
-    weights: *const f32,
-    bias: *const f32,
-    k: usize,
-    /// Columns without those that only fill the last panel.
-    pub n: usize,
-}
-
-impl Panels {
-    /// `k`×`n` values at `weights` in panels of `NR` columns, `n` at `bias`, both padded to whole panels.
-    pub fn new<const NR: usize>(
-        memory: &Memory<'_>,
-        weights: usize,
-        bias: usize,
-        k: usize,
-        n: usize,
-    ) -> Option<Self> {
-        let padded = n.checked_next_multiple_of(NR)?;
-        let weights = constants(memory, weights, padded.checked_mul(k)?)?;
-        let bias = constants(memory, bias, padded)?;
-        Some(Self { weights, bias, k, n })
-    }
-
-    /// As [`new`](Self::new), where half a panel's columns are left: two rows of them are one of the last panel, the
-    /// values of a column side by side.
-    fn with_pairs<const NR: usize>(
-        memory: &Memory<'_>,
-        weights: usize,
-        bias: usize,
-        k: usize,
-        n: usize,
-    ) -> Option<Self> {
-        let whole = n - n % NR;
-        if n - whole != NR / 2 {
-            return None;
-        }
-        let len = whole.checked_mul(k)?.checked_add(k.div_ceil(2).checked_mul(NR)?)?;
-        let weights = constants(memory, weights, len)?;
-        let bias = constants(memory, bias, n)?;
-        Some(Self { weights, bias, k, n })
-    }
-
-    /// Rows of the matrix.
-    pub const fn k(&self) -> usize {
-        self.k
-    }
-
-    /// Where the panel begins of which `column` is the first.
-    pub const fn panel(&self, column: usize) -> *const f32 {
-        self.weights.wrapping_add(column * self.k)
-    }
-
-    /// Where the rows of `W` vectors of columns begin, `NR` elements from one row to the next.
-    ///
-    /// # Safety
-    ///
-    /// The columns, of which the first is `column`, must be in the matrix or fill its last panel.
-    #[inline(always)]
-    pub unsafe fn columns<V: Vector, const NR: usize, const W: usize>(
-        &self,
-        column: usize,
-    ) -> [*const f32; W] {
-        let mut pointers = [self.weights; W];
-        for (w, pointer) in pointers.iter_mut().enumerate() {
-            let column = column + w * V::LANES;
-            // SAFETY: the panel of a column that the caller vouches for.
-            *pointer = unsafe { self.weights.add(column / NR * NR * self.k + column % NR) };
-        }
-        pointers
-    }
-
-    /// The bias of `W` vectors of columns, for each of `M` positions.
-    ///
-    /// # Safety
-    ///
-    /// As [`columns`](Self::columns).
-    #[inline(always)]
-    pub unsafe fn bias<V: Vector, const M: usize, const W: usize>(
-        &self,
-        isa: V::Isa,
-        column: usize,
-    ) -> [[V; W]; M] {
-        let mut bias = [V::splat(isa, 0.0); W];
-        for (w, bias) in bias.iter_mut().enumerate() {
-            // SAFETY: the bias is padded as the columns are.
-            *bias = unsafe { V::load(isa, self.bias.add(column + w * V::LANES)) };
-        }
-        [bias; M]
-    }
-}
-
-/// `sums[m][w] += Σ_k a[m][k] · b[w][k·NR ..]` over `len` elements.
-///
-/// # Safety
-///
-/// `len` elements must be readable from each `a`, and `len` rows of `NR` elements from each `b`.
-#[inline(always)]
-pub unsafe fn accumulate<V: Vector, const NR: usize, const M: usize, const W: usize>(
-    isa: V::Isa,
-    sums: &mut [[V; W]; M],
-    a: [*const f32; M],
-    b: [*const f32; W],
-    len: usize,
-    ahead: Ahead,
-) {
-    if W == 1 {
-        let whole = len - len % DEPTH;
-        for k in (0..whole).step_by(DEPTH) {
-            // SAFETY: the rows from `k` on are below `len`.
-            unsafe { narrow::<V, M, W, DEPTH, false>(isa, sums, a, b[0].add(k * NR), NR, k, ahead) }
-        }
-        for k in whole..len {
-            // SAFETY: row `k` is below `len`.
-            unsafe { narrow::<V, M, W, 1, false>(isa, sums, a, b[0].add(k * NR), NR, k, ahead) }
-        }
-        return;
-    }
-    for k in 0..len {
-        ahead.ask::<V>(isa, k);
-        // SAFETY: row and element `k` are below `len`.
-        unsafe {
-            let row = load_row::<V, W>(isa, b, k * NR);
-            for m in 0..M {
-                row_of_sums(isa, &mut sums[m], a[m].add(k), row);
-            }
-        }
-    }
-}
-
-/// As [`accumulate`], of rows of `a` that lie `stride` elements apart.
-///
-/// # Safety
-///
-/// As [`accumulate`].
-#[inline(always)]
-pub unsafe fn accumulate_strided<V: Vector, const NR: usize, const M: usize, const W: usize>(
-    isa: V::Isa,
-    sums: &mut [[V; W]; M],
-    a: *const f32,
-    stride: usize,
-    b: [*const f32; W],
-    len: usize,
-    ahead: Ahead,
-) {
-    if W == 1 || M <= FEW {
-        // SAFETY: the caller's.
-        unsafe { return accumulate::<V, NR, M, W>(isa, sums, offsets(a, stride), b, len, ahead) }
-    }
-    let mut rows = Rows::<M>::new(a, stride);
-    for k in 0..len {
-        ahead.ask::<V>(isa, k);
-        // SAFETY: row and element `k` are below `len`.
-        unsafe { rows.multiply(isa, sums, load_row::<V, W>(isa, b, k * NR)) }
-        rows = rows.next();
-    }
-}
-
-/// Elements of `M` rows that lie at equal distances. A tile of many rows keeps a pointer to every third one: the others
-/// lie 1, 2, 4 and 8 rows behind one of them, which is what an address can say. A pointer for each row would not fit the
-/// registers, and the compiler would make one from the other, a sum for each. Of a few rows it does well.
-pub struct Rows<const M: usize> {
-    pointers: [*const f32; MOST.div_ceil(APART)],
-    /// Bytes from one row to the next.
-    stride: usize,
-}
-
-impl<const M: usize> Rows<M> {
-    const POINTERS: usize = if M > FEW { M.div_ceil(APART) } else { 1 };
-
-    /// The rows from `first` on, `stride` elements apart.
-    #[inline(always)]
-    pub fn new(first: *const f32, stride: usize) -> Self {
-        let stride = stride.wrapping_mul(size_of::<f32>());
-        let pointers = core::array::from_fn(|i| first.wrapping_byte_add((i * APART).wrapping_mul(stride)));
-        Self { pointers, stride }.known_by_register()
-    }
-
-    /// The next element of each row.
-    #[inline(always)]
-    fn next(self) -> Self {
-        Self { pointers: self.pointers.map(|pointer| pointer.wrapping_add(1)), ..self }.known_by_register()
-    }
-
-    /// Hides from the compiler how the pointers were made.
-    #[inline(always)]
-    fn known_by_register(mut self) -> Self {
-        if M > FEW {
-            for pointer in &mut self.pointers[..Self::POINTERS] {
-                *pointer = opaque(*pointer);
-            }
-        }
-        self
-    }
-
-    /// `sums[m][w] += row m's element · row[w]`
-    ///
-    /// # Safety
-    ///
-    /// The elements must be readable.
-    #[inline(always)]
-    pub unsafe fn multiply<V: Vector, const W: usize>(
-        &self,
-        isa: V::Isa,
-        sums: &mut [[V; W]; M],
-        row: [V; W],
-    ) {
-        for m in 0..M {
-            let (pointer, rows) = if M > FEW { NEAREST[m] } else { (0, m) };
-            // SAFETY: the caller's.
-            unsafe {
-                let a = self.pointers[pointer].wrapping_byte_add(rows.wrapping_mul(self.stride));
-                row_of_sums(isa, &mut sums[m], a, row);
-            }
-        }
-    }
-}
-
-/// A pointer of which the compiler does not know how it was made.
-#[inline(always)]
-#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it here")]
-fn opaque(pointer: *const f32) -> *const f32 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let same;
-        // SAFETY: there is no instruction, and the register keeps its content.
-        unsafe {
-            core::arch::asm!("/* {0} */", inout(reg) pointer => same, options(pure, nomem, nostack, preserves_flags));
-        }
-        same
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    pointer
-}
-
-/// Rows of a tile that a pointer each may have.
-const FEW: usize = 6;
-
-/// Rows of a tile at most.
-const MOST: usize = 14;
-
-/// Rows from one pointer to the next.
-const APART: usize = 3;
-
-/// Which pointer is 0, 1, 2, 4 or 8 rows before each row, and how many.
-const NEAREST: [(usize, usize); MOST] = {
-    let mut nearest = [(0, 0); MOST];
-    let mut m = 0;
-    while m < MOST {
-        let mut pointer = m / APART;
-        while !matches!(m - pointer * APART, 0 | 1 | 2 | 4 | 8) {
-            pointer -= 1;
-        }
-        nearest[m] = (pointer, m - pointer * APART);
-        m += 1;
-    }
-    nearest
-};
-
-/// `W` vectors, `offset` elements behind each `b`.
-///
-/// # Safety
-///
-/// They must be readable.
-#[inline(always)]
-pub unsafe fn load_row<V: Vector, const W: usize>(isa: V::Isa, b: [*const f32; W], offset: usize) -> [V; W] {
-    let mut row = [V::splat(isa, 0.0); W];
-    for w in 0..W {
-        // SAFETY: the caller's.
-        row[w] = unsafe { V::load(isa, b[w].add(offset)) };
-    }
-    row
-}
-
-/// `sums[w] += a · row[w]`
-///
-/// # Safety
-///
-/// `a` must be readable.
-#[inline(always)]
-pub unsafe fn row_of_sums<V: Vector, const W: usize>(
-    isa: V::Isa,
-    sums: &mut [V; W],
-    a: *const f32,
-    row: [V; W],
-) {
-    // SAFETY: the caller's.
-    let x = V::splat(isa, unsafe { *a });
-    for w in 0..W {
-        sums[w] = x.mul_add(row[w], sums[w]);
-    }
-}
-
-/// As [`accumulate`], of half a vector of columns: a vector at `b` holds them for two steps of the depth in pairs, and
-/// so do the sums.
-///
-/// # Safety
-///
-/// `len` elements must be readable from each `a`, and half as many vectors, rounded up, from `b`.
-#[inline(always)]
-unsafe fn accumulate_pairs<V: Vector, const M: usize>(
-    isa: V::Isa,
-    sums: &mut [[V; 1]; M],
-    a: [*const f32; M],
-    b: *const f32,
-    len: usize,
-    ahead: Ahead,
-) {
-    let (long, whole) = (len - len % (2 * DEPTH), len - len % 2);
-    for k in (0..long).step_by(2 * DEPTH) {
-        // SAFETY: the elements from `k` on are below `len`.
-        unsafe { narrow::<V, M, 1, DEPTH, true>(isa, sums, a, b.add(k / 2 * V::LANES), V::LANES, k, ahead) }
-    }
-    for k in (long..whole).step_by(2) {
-        // SAFETY: elements `k` and `k + 1` are below `len`.
-        unsafe { narrow::<V, M, 1, 1, true>(isa, sums, a, b.add(k / 2 * V::LANES), V::LANES, k, ahead) }
-    }
-    if whole < len {
-        // SAFETY: element `whole` is below `len`.
-        unsafe {
-            let row = V::load(isa, b.add(whole / 2 * V::LANES));
-            for m in 0..M {
-                let last = [*a[m].add(whole), 0.0];
-                sums[m][0] = V::splat_pair(isa, last.as_ptr()).mul_add(row, sums[m][0]);
-            }
-        }
-    }
-}
-
-/// Rows of `b` that a narrow tile holds, so that the address of a row of `a` is found once for all of them.
-const DEPTH: usize = 4;
-
-/// `D` rows of one vector of a matrix, `stride` elements apart, each for one element of `a`, from `k` on, or two.
-///
-/// # Safety
-///
-/// The elements must be readable.
-#[inline(always)]
-unsafe fn narrow<V: Vector, const M: usize, const W: usize, const D: usize, const PAIRS: bool>(
-    isa: V::Isa,
-    sums: &mut [[V; W]; M],
-    a: [*const f32; M],
-    b: *const f32,
-    stride: usize,
-    k: usize,
-    ahead: Ahead,
-) {
-    let mut rows = [V::splat(isa, 0.0); D];
-    for d in 0..D {
-        ahead.ask::<V>(isa, k + d);
-        // SAFETY: the caller's.
-        rows[d] = unsafe { V::load(isa, b.add(d * stride)) };
-    }
-    for m in 0..M {
-        for d in 0..D {
-            // SAFETY: the caller's.
-            let x = unsafe {
-                if PAIRS { V::splat_pair(isa, a[m].add(k + 2 * d)) } else { V::splat(isa, *a[m].add(k + d)) }
-            };
-            sums[m][0] = x.mul_add(rows[d], sums[m][0]);
-        }
-    }
 }
 
 /// The product of `m` positions that lie behind one another.
@@ -511,8 +147,8 @@ impl Product<'_> {
         columns: Range<usize>,
         n: usize,
     ) -> Asks {
-        let Panels { weights, k, .. } = *self.panels;
-        let next = weights.wrapping_add(columns.end / NR * NR * k);
+        let k = self.panels.k();
+        let next = self.panels.panel(columns.end / NR * NR);
         let later = self.later.share(columns.start.min(n)..columns.end.min(n), n);
         Asks::new::<V, MR>(next, k, columns.len(), later, self.m)
     }
@@ -578,7 +214,7 @@ impl<V: Vector, const NR: usize, const M: usize, const W: usize> Task for Tiles<
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, asks, .. } = self;
-        let k = product.panels.k;
+        let k = product.panels.k();
         let ending = product.ending(column, W * V::LANES);
         let asks = asks.of_tiles::<V>(M);
         for row in self.rows.step_by(M) {
@@ -607,7 +243,7 @@ impl<V: Vector, const M: usize> Task for HalfTiles<'_, V, M> {
     #[inline(always)]
     fn run(self) {
         let Self { product, isa, column, .. } = self;
-        let k = product.panels.k;
+        let k = product.panels.k();
         let ending = product.ending(column, V::Half::LANES);
         for row in self.rows.step_by(M) {
             // SAFETY: whoever made the product vouches for its rows, which the tiles divide, and the columns are the

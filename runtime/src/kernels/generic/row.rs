@@ -5,7 +5,7 @@
 //! and where asking for lines ahead does not help.
 
 use super::epilogue::Finish;
-use super::gemm::Panels;
+use super::panels::Panels;
 use crate::kernels::vector::{Task, Vector};
 
 /// Rows of a panel that are read before the next panel's.

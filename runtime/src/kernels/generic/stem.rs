@@ -7,9 +7,11 @@
 //! Tiles are up to `MR` columns of one row × 2 vectors of channels. With 6 columns 12 sums, 2 vectors of weights
 //! and a broadcast are 15 of AVX2's 16 registers. Bound by the multiply-adds: 6 cycles of them for 5 of loads.
 
+use super::accumulate::{load_row, row_of_sums};
 use super::epilogue::{Destination, Finish};
-use super::gemm::{Panels, Rows, load_row, row_of_sums};
 use super::grouped::Groups;
+use super::panels::Panels;
+use super::rows::Rows;
 use super::split::{next, of_height};
 use super::window::Axis;
 use crate::kernels::vector::{Task, Vector};

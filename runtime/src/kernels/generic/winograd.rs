@@ -22,8 +22,8 @@ mod tasks;
 mod transform;
 
 use super::epilogue::Finish;
-use super::gemm::Panels;
 use super::grouped::{Groups, axes};
+use super::panels::Panels;
 use super::split::{next, of_height, split};
 use super::window::Axis;
 use crate::kernels::vector::Vector;

@@ -2,9 +2,10 @@
 
 use super::transform::{forward, inverse};
 use super::{Block, Layer};
+use crate::kernels::generic::accumulate::accumulate_strided;
+use crate::kernels::generic::ahead::Ahead;
 use crate::kernels::generic::conv2d::ZEROS;
 use crate::kernels::generic::epilogue::Finish;
-use crate::kernels::generic::gemm::{Ahead, accumulate_strided};
 use crate::kernels::vector::{Task, Vector};
 
 /// The points of a block of tiles, of the channels that `column` reads.
