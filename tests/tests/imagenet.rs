@@ -11,6 +11,7 @@ use mobilec_tests::{command, folder, here, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PER_CHANNEL: Case =
     Case { model: "mobilenet_v2_tv_qdq_u8s8_perchannel", hits: 82, agreement: 94, background: 0 };
@@ -42,7 +43,10 @@ impl Case {
     /// What `mobilec run` gives on a picture, a folder of them or a file of tensors.
     fn scores(&self, input: &Path, arguments: &[&str]) -> Vec<f64> {
         let (model, _) = self.files().expect("models");
-        let id = format!("mobilec-{}-{}.npy", self.model, std::process::id());
+        // Tests that run beside each other may want the scores of one model.
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let id = format!("mobilec-{}-{}-{run}.npy", self.model, std::process::id());
         let output = scratch(&id);
         let run = Command::new(command())
             .arg("run")
