@@ -87,7 +87,8 @@ macro_rules! of_height {
                 const $m: usize = $each;
                 $call
             })*
-            _ => {
+            other => {
+                debug_assert!(other == 1, "there are no tiles of that height");
                 const $m: usize = 1;
                 $call
             }
